@@ -1,0 +1,81 @@
+"""rt4d: from a respiratory 4D-CT to an internal target volume that a medical physicist can defend.
+
+import rt4d
+ct     = rt4d.read_4dct("patient/")
+gtv    = rt4d.read_rtstruct("RS.dcm", on=ct.reference)["GTV"]
+motion = rt4d.track(ct, focus=gtv)
+itv    = rt4d.itv(motion.carry(gtv))
+rt4d.write_rtstruct("RS_itv.dcm", on=ct.reference, rois=itv.rois)
+
+Names are loaded when first used, so that importing the package is quick and loads no imaging library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read_4dct": "rt4d.dicom.fourdct",
+    "read_ct": "rt4d.dicom.series",
+    "read_rtstruct": "rt4d.dicom.structures",
+    "write_rtstruct": "rt4d.dicom.structures",
+    "track": "rt4d.motion",
+    "Motion": "rt4d.motion",
+    "itv": "rt4d.target",
+    "ITV": "rt4d.target",
+    "Geometry": "rt4d.geometry",
+    "Volume": "rt4d.volumes",
+    "Mask": "rt4d.volumes",
+    "Roi": "rt4d.rois",
+    "Phase": "rt4d.phases",
+    "FourDCT": "rt4d.phases",
+    "CtImage": "rt4d.phases",
+    "Rt4dError": "rt4d.errors",
+}
+
+__all__ = [
+    "ITV",
+    "CtImage",
+    "FourDCT",
+    "Geometry",
+    "Mask",
+    "Motion",
+    "Phase",
+    "Roi",
+    "Rt4dError",
+    "Volume",
+    "__version__",
+    "itv",
+    "read_4dct",
+    "read_ct",
+    "read_rtstruct",
+    "track",
+    "write_rtstruct",
+]
+
+if TYPE_CHECKING:
+    from rt4d.dicom.fourdct import read_4dct
+    from rt4d.dicom.series import read_ct
+    from rt4d.dicom.structures import read_rtstruct, write_rtstruct
+    from rt4d.errors import Rt4dError
+    from rt4d.geometry import Geometry
+    from rt4d.motion import Motion, track
+    from rt4d.phases import CtImage, FourDCT, Phase
+    from rt4d.rois import Roi
+    from rt4d.target import ITV, itv
+    from rt4d.volumes import Mask, Volume
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rt4d' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,282 @@
+"""The body and the lungs on a CT, found by density and shape: no network, any orientation, a second or two for a planning CT.
+
+Work is done on block means of about 3 mm, upright in the patient (superior up, whatever the grid), and brought back to the CT's grid.
+A tumour or fluid that reaches the chest wall is not lung here: unite the result with its contour where that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from rt4d.errors import InputError
+from rt4d.geometry import Geometry
+from rt4d.volumes import Mask, Volume
+
+WORK_MM = 3.0
+TISSUE_HU, LUNG_HU = -350.0, -400.0
+"""Between air and soft tissue; between lung and soft tissue, half-way."""
+SMALLEST_LUNGS_CM3 = 150.0
+AIRWAYS_CM3 = (4.0, 110.0)
+"""Trachea and main bronchi of adults, with some room; more means that the lungs have been entered."""
+
+LARGEST_HOLE_MM2 = 1500.0
+
+Bools = npt.NDArray[np.bool_]
+Millimetres = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Upright:
+    """Block means of a CT, axes superior→inferior reversed to z y x of the patient (LPS): index 0 is inferior, anterior, right."""
+
+    hu: npt.NDArray[np.float32]
+    spacing_mm: Millimetres
+    blocks: tuple[int, int, int]
+    axes: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+    geometry: Geometry
+
+    @property
+    def voxel_cm3(self) -> float:
+        return float(np.prod(self.spacing_mm)) / 1000
+
+    def on_grid(self, inside: Bools) -> Mask:
+        """A mask of the blocks on the CT's own grid: linear between the blocks' centres, cut at one half."""
+        share = inside.astype(np.float32)
+        for axis, flip in enumerate(self.flipped):
+            share = np.flip(share, axis) if flip else share
+        share = share.transpose(np.argsort(self.axes))
+        places = [(np.arange(n) - (block - 1) / 2) / block for n, block in zip(self.geometry.shape, self.blocks, strict=True)]
+        return Mask(_cut_between(share, places), self.geometry)
+
+
+def body(volume: Volume) -> Mask:
+    """The patient without table and air around, lungs and other air inside filled. Refused where there is no body (InputError)."""
+    upright = _upright(volume)
+    return upright.on_grid(_body(upright))
+
+
+def lungs(volume: Volume) -> Mask:
+    """Both lungs with their vessels; without trachea and main bronchi, bowel gas and the air around the patient.
+
+    Refused (InputError) where no lungs are found: less than 150 cm³ of them, or values that are not HU.
+    """
+    upright = _upright(volume)
+    inside = _body(upright)
+    air = (upright.hu < LUNG_HU) & inside
+    airways = _airways(upright, inside)
+    found = _lung_parts(air & ~_walls(airways), upright)
+    if np.count_nonzero(found) * upright.voxel_cm3 < SMALLEST_LUNGS_CM3:
+        raise InputError(
+            "No lungs were found on this CT",
+            expected=f"at least {SMALLEST_LUNGS_CM3:.0f} cm³ of air-filled tissue inside the body",
+            found=f"{np.count_nonzero(found) * upright.voxel_cm3:.0f} cm³",
+            do="Check that the CT shows a thorax in Hounsfield units",
+        )
+    return upright.on_grid(_filled(found, upright) & ~airways)
+
+
+def _upright(volume: Volume) -> _Upright:
+    geometry = volume.geometry
+    blocks = tuple(min(max(1, round(WORK_MM / s)), n) for s, n in zip(geometry.spacing_mm[::-1], geometry.shape, strict=True))
+    means = _block_means(volume.hu, blocks)
+    by_patient = np.abs(geometry.matrix)
+    taken: list[int] = []
+    for axis in (2, 1, 0):  # patient z, y, x: which index axis runs along it most
+        order = np.argsort(-by_patient[axis])
+        taken.append(next(int(i) for i in order if int(i) not in taken))
+    axes = tuple(2 - i for i in taken)
+    flipped = tuple(bool(geometry.matrix[p, i] < 0) for p, i in zip((2, 1, 0), taken, strict=True))
+    hu = means.transpose(axes)
+    for axis, flip in enumerate(flipped):
+        hu = np.flip(hu, axis) if flip else hu
+    spacing = tuple(geometry.spacing_mm[i] * blocks[2 - i] for i in taken)
+    return _Upright(
+        ndimage.gaussian_filter(np.ascontiguousarray(hu), 0.6),
+        (spacing[0], spacing[1], spacing[2]),
+        (blocks[0], blocks[1], blocks[2]),
+        (axes[0], axes[1], axes[2]),
+        (flipped[0], flipped[1], flipped[2]),
+        geometry,
+    )
+
+
+def _block_means(hu: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Means of whole blocks; what is left over at the end belongs to no block."""
+    counts = [n // b for n, b in zip(hu.shape, blocks, strict=True)]
+    whole = hu[tuple(slice(0, n * b) for n, b in zip(counts, blocks, strict=True))]
+    total = np.zeros(counts, dtype=np.float32)
+    for z in range(blocks[0]):
+        for y in range(blocks[1]):
+            for x in range(blocks[2]):
+                total += whole[z :: blocks[0], y :: blocks[1], x :: blocks[2]]
+    return total / np.float32(np.prod(blocks))
+
+
+def _body(upright: _Upright) -> Bools:
+    """What belongs to the largest thing thicker than a table's shell, filled slice by slice; gaps in a thin chest wall are bridged for that."""
+    tissue = upright.hu > TISSUE_HU
+    spacing = upright.spacing_mm
+    near, interior = _thick_part(tissue, spacing)
+    if not near.any():
+        raise InputError("No body was found on this CT", expected="tissue above -350 HU", found=f"{upright.hu.max():.0f} HU at most")
+    inside = (tissue & near) | interior
+    for k in range(len(inside)):
+        inside[k] = ndimage.binary_fill_holes(inside[k])
+    return inside
+
+
+def _thick_part(tissue: Bools, spacing_mm: Millimetres) -> tuple[Bools, Bools]:
+    """Where the body's tissue may lie, and what surely lies deep inside: found on every second point along each axis, and spread from there."""
+    in_plane = np.ones((1, 3, 3), dtype=bool)
+    core = _largest(ndimage.binary_erosion(tissue, in_plane, iterations=max(1, round(3.0 / spacing_mm[1])), border_value=1))
+    steps = [2 if spacing < 4 else 1 for spacing in spacing_mm]
+    z, y, x = (slice(None, None, step) for step in steps)
+    wide = (spacing_mm[0] * steps[0], spacing_mm[1] * steps[1], spacing_mm[2] * steps[2])
+    near = _grown(core[z, y, x], 9.0, wide)
+    filled = _shrunk(_grown(tissue[z, y, x] & near, 14.0, wide), 14.0, wide)
+    for k in range(len(filled)):
+        filled[k] = ndimage.binary_fill_holes(filled[k])
+    return _spread(near, steps, tissue.shape), _spread(_shrunk(filled, 9.0, wide), steps, tissue.shape)
+
+
+def _spread(some: Bools, steps: list[int], shape: tuple[int, ...]) -> Bools:
+    for axis, step in enumerate(steps):
+        some = np.repeat(some, step, axis=axis)
+    return some[tuple(slice(0, n) for n in shape)]
+
+
+def _airways(upright: _Upright, inside: Bools) -> Bools:
+    """Trachea and main bronchi, grown from the first seed from above that leads to as much air as they hold."""
+    airways = np.zeros_like(inside)
+    for k, j, i in _trachea_seeds(upright, inside):
+        reach = [round(75 / mm) for mm in upright.spacing_mm[1:]]
+        box = slice(0, k + 12), slice(max(0, j - reach[0]), j + reach[0]), slice(max(0, i - reach[1]), i + reach[1])
+        grown = _grown_airways(upright.hu[box], inside[box], (k, j - box[1].start, i - box[2].start), upright.voxel_cm3)
+        if grown is not None:
+            airways[box] = grown
+            break
+    return airways
+
+
+def _grown_airways(hu: npt.NDArray[np.float32], inside: Bools, seed: tuple[int, int, int], voxel_cm3: float) -> Bools | None:
+    """With the highest limit in HU that does not let it run into the lungs; None where it is too little to be the trachea."""
+    least, most = AIRWAYS_CM3
+    for limit in range(-700, -1000, -15):
+        labels, _ = ndimage.label((hu < limit) & inside)
+        grown = labels == labels[seed]
+        volume = np.count_nonzero(grown) * voxel_cm3
+        if labels[seed] == 0 or volume < least:
+            return None
+        if volume <= most:
+            return np.asarray(grown)
+    return None
+
+
+def _walls(airways: Bools) -> Bools:
+    """The airways and the blocks around them."""
+    return np.asarray(ndimage.binary_dilation(airways))
+
+
+def _trachea_seeds(upright: _Upright, inside: Bools) -> Iterator[tuple[int, int, int]]:
+    """From above, the darkest point of each air space that is as wide as a trachea, near the middle, and goes on in the next slice."""
+    hu, (_, y_mm, x_mm) = upright.hu, upright.spacing_mm
+    columns = np.flatnonzero(inside.any(axis=(0, 1)))
+    middle = (columns[0] + columns[-1]) / 2
+    for k in range(len(hu) - 2, max(len(hu) * 2 // 5, 1), -1):
+        labels, count = ndimage.label((hu[k] < -600) & inside[k])
+        for number in range(1, count + 1):
+            spot = labels == number
+            area = np.count_nonzero(spot) * y_mm * x_mm
+            x = np.flatnonzero(spot.any(axis=0)).mean()
+            goes_on = (hu[k - 1] < -600)[spot].mean() > 0.5
+            if 60 <= area <= 1000 and abs(x - middle) * x_mm < 30 and goes_on and _is_round(spot):
+                j, i = np.unravel_index(np.where(spot, hu[k], np.inf).argmin(), spot.shape)
+                yield k, int(j), int(i)
+
+
+def _is_round(spot: Bools) -> bool:
+    rows, columns = np.flatnonzero(spot.any(axis=1)), np.flatnonzero(spot.any(axis=0))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    return bool(max(height, width) <= 2.5 * min(height, width) and np.count_nonzero(spot) > 0.45 * height * width)
+
+
+def _lung_parts(air: Bools, upright: _Upright) -> Bools:
+    """The largest air-filled part and those that are as tall, nearly: gas in stomach and bowel is not."""
+    labels, count = ndimage.label(air)
+    if count == 0:
+        return air
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    boxes = ndimage.find_objects(labels)
+    first = int(sizes.argmax())
+    tall = boxes[first - 1][0].stop - boxes[first - 1][0].start
+    keep = [
+        n
+        for n in np.flatnonzero(sizes > 0.06 * sizes[first])
+        if n == first or (boxes[n - 1][0].stop - boxes[n - 1][0].start) > 0.4 * tall
+    ]
+    return np.isin(labels, keep)
+
+
+def _filled(found: Bools, upright: _Upright) -> Bools:
+    """With the vessels and small holes inside: closed by 8 mm, and filled slice by slice where a hole is smaller than the mediastinum."""
+    box = ndimage.find_objects(found.astype(np.uint8))[0]
+    padded = np.pad(found[box], 5)
+    closed = _shrunk(_grown(padded, 8.0, upright.spacing_mm), 8.0, upright.spacing_mm)
+    closed = (closed | padded)[5:-5, 5:-5, 5:-5]
+    area = upright.spacing_mm[1] * upright.spacing_mm[2]
+    for k in range(len(closed)):
+        holes, _ = ndimage.label(ndimage.binary_fill_holes(closed[k]) & ~closed[k])
+        small = np.bincount(holes.ravel()) * area < LARGEST_HOLE_MM2
+        small[0] = False
+        closed[k] |= small[holes]
+    filled = np.zeros_like(found)
+    filled[box] = closed
+    return filled
+
+
+def _grown(inside: Bools, by_mm: float, spacing_mm: Millimetres) -> Bools:
+    if not inside.any() or by_mm <= 0:
+        return inside
+    return np.asarray(ndimage.distance_transform_edt(~inside, sampling=spacing_mm) <= by_mm)
+
+
+def _shrunk(inside: Bools, by_mm: float, spacing_mm: Millimetres) -> Bools:
+    return np.asarray(ndimage.distance_transform_edt(inside, sampling=spacing_mm) > by_mm)
+
+
+def _largest(inside: Bools) -> Bools:
+    labels, count = ndimage.label(inside)
+    if count == 0:
+        return inside
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())
+
+
+def _cut_between(share: npt.NDArray[np.float32], places: list[npt.NDArray[np.float64]]) -> Bools:
+    """Where the share, linear between its points, exceeds one half, at fractional places along each axis (the outermost go on)."""
+    for axis in (2, 1):
+        share = _between(share, places[axis], axis)
+    inside = np.empty(tuple(len(p) for p in places), dtype=bool)
+    for k, place in enumerate(places[0]):
+        inside[k] = _between(share, np.array([place]), 0)[0] > 0.5
+    return inside
+
+
+def _between(values: npt.NDArray[np.float32], places: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float32]:
+    n = values.shape[axis]
+    places = np.clip(places, 0, n - 1)
+    lower = np.minimum(np.floor(places).astype(int), max(n - 2, 0))
+    upper = np.minimum(lower + 1, n - 1)
+    f = (places - lower).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
+    return np.asarray(np.take(values, lower, axis=axis) * (1 - f) + np.take(values, upper, axis=axis) * f)
+
+

@@ -1,0 +1,97 @@
+"""rt4d itv: from a 4D-CT folder to an internal target volume."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rt4d.patient import ItvRequest
+
+CHECK_FAILED = 1
+ROI_HELP = "The GTV's name in the structure set; several names give several ITVs. A * may stand for the phase: 'GTV_T*'."
+FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
+
+
+def itv(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the 4D-CT as it came from the scanner or archive.")],
+    out: Annotated[Path, typer.Option("--out", metavar="OUT", help="Folder for the results: new or empty, not inside DIR.")],
+    gtv: Annotated[list[Path] | None, typer.Option(metavar="RTSTRUCT", help="The physician's structure set; one per phase drawn on.")] = None,
+    roi: Annotated[list[str] | None, typer.Option(metavar="NAME", help=ROI_HELP)] = None,
+    reference: Annotated[str | None, typer.Option(help="Reference phase: a label or a percentage.  [default: 50]")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Registration recipe: a name, or a folder of your own.")] = None,
+    whole_lung: Annotated[bool, typer.Option("--whole-lung", help="Register the whole lungs instead of the surroundings of the GTV.")] = False,
+    margin: Annotated[str | None, typer.Option(metavar="MM|X,Y,Z", help="Margin of the PTV in mm, the same or along patient x,y,z.")] = None,
+    planning: Annotated[Path | None, typer.Option(metavar="CT_DIR", help="Write the structure set for this CT of the same frame.")] = None,
+    projections: Annotated[bool, typer.Option("--projections", help="Also write average, MIP and minimum CT as DICOM series.")] = False,
+    assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Registrations side by side.  [default: the cores there are]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
+) -> int:
+    """From a 4D-CT to an internal target volume: structure set, masks, summary and report.
+
+    Exit code 1 where a quality check failed: look at the report before you use anything.
+    """
+    from rt4d.cli.values import margin as parse_margin
+    from rt4d.patient import ItvRequest
+
+    request = ItvRequest(
+        folder=folder,
+        out=out,
+        gtv=tuple(gtv or ()),
+        roi=tuple(roi or ()),
+        reference=reference,
+        recipe=recipe,
+        whole_lung=whole_lung,
+        margin_mm=parse_margin(margin),
+        planning=planning,
+        projections=projections,
+        assume_same_frame=assume_same_frame,
+        workers=workers,
+    )
+    summary = run_itv(request)
+    sys.stdout.write(json.dumps(summary, indent=2) + "\n" if as_json else as_text(summary) + f"Written to {out}: open report.html first.\n")
+    return 0 if summary["verdict"] == "pass" else CHECK_FAILED
+
+
+def run_itv(request: ItvRequest) -> dict[str, Any]:
+    """Plan and write, with progress on stderr; what summary.json says."""
+    from rt4d.cli.screen import progress
+    from rt4d.delivery import deliver
+    from rt4d.outputs import whole_folder
+    from rt4d.patient import plan_itv
+    from rt4d.provenance import Stopwatch
+
+    watch = Stopwatch()
+    with progress() as show:
+        result = plan_itv(request, watch=watch, progress=show)
+        for note in result.notes:
+            sys.stderr.write(f"note: {note}\n")
+        with whole_folder(request.out.absolute()) as folder:
+            return deliver(result, folder, watch=watch, progress=show)
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """The summary as a person reads it in a terminal."""
+    lines = []
+    for target in summary["targets"]:
+        travel = "  ".join(f"{axis} {mm:.1f}" for axis, mm in target["amplitude_mm"].items())
+        volumes = target["volume_cm3"]
+        ptv = f"   PTV {volumes['PTV']:.2f} cm³" if "PTV" in volumes else ""
+        verdict = target["verdict"].upper()
+        lines += [f"{target['name']} of {target['roi']}: {volumes['ITV']:.2f} cm³{ptv}   amplitude {travel} mm   checks: {verdict}", ""]
+        lines.append(f"  {'phase':<7}{'GTV cm³':>9}{'adds cm³':>10}{'x mm':>9}{'y mm':>9}{'z mm':>9}  checks")
+        for label, centroid in target["centroid_mm"].items():
+            failed = [check["name"] for check in target["checks"] if check["phase"] == label and check["verdict"] == "fail"]
+            mark = "*" if label == summary["reference"] else " "
+            place = "".join(f"{v:9.1f}" for v in centroid)
+            said = "failed: " + ", ".join(failed) if failed else "reference" if mark == "*" else "ok"
+            lines.append(f"  {label + mark:<7}{volumes[label]:9.2f}{target['adds_cm3'][label]:10.2f}{place}  {said}")
+        lines += [f"  {label:<7}  NOT IN THE UNION: {reason}" for label, reason in target["failed"].items()]
+        lines += [f"  ! phase {check['phase']}: {check['sentence']}" for check in target["checks"] if check["verdict"] == "fail"]
+        lines.append("")
+    return "\n".join(lines)

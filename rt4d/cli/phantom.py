@@ -1,0 +1,85 @@
+"""rt4d phantom: a 4D-CT whose motion is known, as real DICOM."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rt4d.phantom import Phantom
+    from rt4d.rois import Progress
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the phantom: new or empty.")],
+    size: Annotated[str, typer.Option(metavar="X,Y,Z", help="Voxels along x,y,z.")] = "128,96,64",
+    spacing: Annotated[str, typer.Option(metavar="X,Y,Z", help="Voxel spacing in mm.")] = "3,3,4",
+    position: Annotated[str, typer.Option(help="Patient position: HFS, HFP, FFS or FFP.")] = "HFS",
+    phases: Annotated[int, typer.Option(min=2, max=20, help="Phases of the breathing cycle.")] = 10,
+    amplitude: Annotated[str, typer.Option(metavar="X,Y,Z", help="Peak-to-peak travel of the tumour in mm.")] = "1,4,15",
+    diameter: Annotated[float, typer.Option(min=3, max=120, help="Diameter of the tumour in mm.")] = 30.0,
+    centre: Annotated[str, typer.Option(metavar="X,Y,Z", help="Its centre in mm; the chest's middle is 0,0,0.")] = "-77.3,18.4,-21.1",
+    noise: Annotated[float, typer.Option(min=0, max=200, help="Noise in HU (standard deviation), another in each phase.")] = 15.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same phantom.")] = 0,
+    breathe: Annotated[Path | None, typer.Option(metavar="CT_DIR", help="Breathe this real CT instead, with --gtv.")] = None,
+    gtv: Annotated[Path | None, typer.Option(metavar="RTSTRUCT", help="The real CT's structure set.")] = None,
+    roi: Annotated[str, typer.Option(metavar="NAME", help="The GTV in it.")] = "GTV",
+    assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help="Accept the structure set's frame of reference.")] = False,
+) -> int:
+    """A breathing thorax with a tumour, or a real CT made to breathe: a 4D-CT as DICOM, a structure set of its GTV, and the truth.
+
+    OUT gets 4dct/<phase>, gtv.dcm (the GTV on the reference phase) and truth (masks of every phase, the ITV, truth.json).
+    """
+    from rt4d.cli.screen import progress
+    from rt4d.cli.values import triple
+    from rt4d.outputs import require_new_folder
+    from rt4d.phantom import Tumour, make_4dct
+
+    require_new_folder(out, not_inside=breathe)
+    travel = triple(amplitude, option="--amplitude")
+    with progress() as show:
+        if breathe is not None:
+            case = _breathed(breathe, gtv, roi, travel, phases=phases, noise=noise, seed=seed, assume_same_frame=assume_same_frame, show=show)
+        else:
+            nx, ny, nz = (int(n) for n in triple(size, option="--size"))
+            case = make_4dct(
+                size=(nx, ny, nz),
+                spacing_mm=triple(spacing, option="--spacing"),
+                direction=position,
+                phases=phases,
+                tumours=[Tumour(triple(centre, option="--centre"), diameter)],
+                amplitude_mm=travel,
+                noise_hu=noise,
+                seed=seed,
+                progress=show,
+            )
+        case.write(out, progress=show)
+    sys.stdout.write(f"{case.ct!r}\nTrue ITV {case.itv.volume_cm3:.2f} cm³\nTry: rt4d itv {out}/4dct --gtv {out}/gtv.dcm --out RESULT\n")
+    return 0
+
+
+def _breathed(
+    folder: Path,
+    contours: Path | None,
+    roi: str,
+    travel: tuple[float, float, float],
+    *,
+    phases: int,
+    noise: float,
+    seed: int,
+    assume_same_frame: bool,
+    show: Progress,
+) -> Phantom:
+    from rt4d.dicom.series import read_ct
+    from rt4d.dicom.structures import read_rtstruct
+    from rt4d.errors import InputError
+    from rt4d.phantom import breathe
+
+    if contours is None:
+        raise InputError("A real CT is breathed around its GTV", do="Give its structure set with --gtv and the ROI with --roi")
+    ct = read_ct(folder, progress=show)
+    mask = read_rtstruct(contours, on=ct, assume_same_frame=assume_same_frame)[roi]
+    return breathe(ct, {roi: mask}, amplitude_mm=travel, phases=phases, noise_hu=noise, seed=seed, progress=show)

@@ -1,0 +1,252 @@
+"""Structure sets read as masks on the grid of a CT (`read_rtstruct`), and written (`write_rtstruct`, in structure_writer)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar, overload
+
+from pydicom.dataset import Dataset
+
+from rt4d.dicom import placing
+from rt4d.dicom.rasterise import Boundary, is_traced, without_repeats
+from rt4d.dicom.structure_file import (
+    CLOSED,
+    RoiSummary,
+    StructureSetSummary,
+    contours_of,
+    geometric_type,
+    open_rtstruct,
+    points_of,
+    summarise_rtstruct,
+    text,
+)
+from rt4d.dicom.structure_writer import write_rtstruct
+from rt4d.errors import ContourError, DicomError, NotFoundError
+from rt4d.geometry import Floats
+from rt4d.phases import CtImage
+from rt4d.volumes import Mask
+
+__all__ = ["RoiSummary", "StructureSet", "StructureSetSummary", "read_rtstruct", "summarise_rtstruct", "write_rtstruct"]
+
+T = TypeVar("T")
+
+TRACERS = ("rt-utils", "Qurit")
+"""Writers known to trace a mask's outermost voxels from centre to centre, by manufacturer or model."""
+
+
+class StructureSet(Mapping[str, Mask]):
+    """The ROIs of a structure set as masks on the grid of one CT, made when asked for and kept.
+
+    Iteration gives the ROIs that have closed contours and a name of their own; `names` gives all. A name is looked up exactly, else
+    without regard to case and spaces where only one ROI fits (noted). Asking for an ROI raises NotFoundError (no such name) or
+    ContourError (two of that name, nothing closed, outside or partly outside the image, between its slices, across them, or on
+    another frame of reference); the others stay usable.
+    """
+
+    def __init__(
+        self,
+        summary: StructureSetSummary,
+        contours: Mapping[int, list[Dataset]],
+        *,
+        on: CtImage,
+        where: str = "",
+        notes: tuple[str, ...] = (),
+        assume_same_frame: bool = False,
+        boundary: Boundary | None = None,
+    ) -> None:
+        self.summary, self.on = summary, on
+        self._contours, self._where = contours, where
+        self._notes = dict.fromkeys(notes)
+        self._assume_same_frame, self._boundary = assume_same_frame, boundary
+        self._masks: dict[int, Mask] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all ROIs, those without closed contours too, in the order of the file."""
+        return self.summary.names
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found odd but could be read; it grows as ROIs are asked for."""
+        return tuple(self._notes)
+
+    def contours(self, name: str) -> list[Floats]:
+        """The closed contours of an ROI in patient coordinates, each (n, 3), as they stand in the file."""
+        return [points for points in self._points(self._roi(name)) if len(points)]
+
+    def __getitem__(self, name: str) -> Mask:
+        roi = self._roi(name)
+        if roi.number not in self._masks:
+            self._masks[roi.number] = self._mask(roi)
+        return self._masks[roi.number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([roi.name for roi in self.summary.rois if roi.contour_count and self.names.count(roi.name) == 1])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._candidates(name))
+
+    @overload
+    def get(self, name: str, /) -> Mask | None: ...
+    @overload
+    def get(self, name: str, /, default: Mask) -> Mask: ...
+    @overload
+    def get(self, name: str, /, default: T) -> Mask | T: ...
+    def get(self, name: str, /, default: object = None) -> object:
+        """The mask of an ROI, or `default` where there is none of that name; an ROI that cannot be used is refused all the same."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def __repr__(self) -> str:
+        return f"StructureSet({self.summary.label!r}: {', '.join(self) or 'no ROI with closed contours'})"
+
+    def _candidates(self, name: str) -> list[RoiSummary]:
+        exact = [roi for roi in self.summary.rois if roi.name == name]
+        return exact or [roi for roi in self.summary.rois if _loosely(roi.name) == _loosely(name)]
+
+    def _roi(self, name: str) -> RoiSummary:
+        """The one ROI that is meant."""
+        found = self._candidates(name)
+        if not found:
+            raise NotFoundError("No ROI of that name", where=self._where, expected=f"one of {', '.join(self.names) or '(none)'}", found=name)
+        if len(found) > 1:
+            several = ", ".join(f"number {roi.number} {roi.name!r}" for roi in found)
+            raise ContourError(f"Several ROIs are called {name}", where=self._where, found=several, do="Give them names of their own")
+        roi = found[0]
+        if [other.number for other in self.summary.rois].count(roi.number) > 1:
+            what = f"Several ROIs have number {roi.number}, so that their contours cannot be told apart"
+            raise ContourError(what, where=self._where, found=roi.name)
+        if roi.name != name:
+            self._note(f"ROI {name} was taken to mean {roi.name!r}")
+        return roi
+
+    def _points(self, roi: RoiSummary) -> list[Floats]:
+        """The points of the ROI's closed contours; other kinds are noted."""
+        for kind, count in roi.other_contours:
+            self._note(f"ROI {roi.name}: {count} contour{'s' if count > 1 else ''} {kind} left out")
+        points = []
+        for number, contour in enumerate(self._contours.get(roi.number, []), start=1):
+            if geometric_type(contour) in CLOSED:
+                try:
+                    points.append(points_of(contour))
+                except ContourError as error:
+                    raise ContourError(f"Contour {number} of ROI {roi.name}: {error.what}", where=self._where, found=error.found) from error
+        return points
+
+    def _mask(self, roi: RoiSummary) -> Mask:
+        self._require_frame(roi)
+        contours = [points for points in self._points(roi) if len(points)]
+        if not contours:
+            others = ", ".join(f"{count} {kind}" for kind, count in roi.other_contours)
+            raise ContourError(f"ROI {roi.name} is empty", where=self._where, expected="closed planar contours", found=others or "no contours")
+        geometry = self.on.geometry
+        by_slice = placing.place(contours, geometry, name=roi.name)
+        by_slice = self._without_repeats(by_slice, roi)
+        polygons = [points for each in by_slice.values() for points in each]
+        traced = is_traced(polygons, by_known_tracer=any(tracer in self.summary.written_by for tracer in TRACERS))
+        boundary: Boundary = self._boundary or ("inclusive" if traced else "half-open")
+        if boundary == "inclusive":
+            why = "as asked" if self._boundary else "it was traced through them"
+            self._note(f"ROI {roi.name}: voxel centres on the contour belong to it ({why})")
+        if tiny := sum(len(points) < 3 for points in polygons):
+            what = "mark the voxel centres on them" if boundary == "inclusive" else "left out"
+            self._note(f"ROI {roi.name}: {tiny} contours of one or two points {what}")
+        if gap := placing.empty_slices_within(by_slice):
+            self._note(f"ROI {roi.name} has no contour on {gap} of the slices between its first and its last")
+        return placing.fill(by_slice, geometry, name=roi.name, boundary=boundary, traced=traced)
+
+    def _without_repeats(self, by_slice: dict[int, list[Floats]], roi: RoiSummary) -> dict[int, list[Floats]]:
+        once = {z: without_repeats(polygons) for z, polygons in by_slice.items()}
+        if repeats := sum(len(by_slice[z]) - len(once[z]) for z in once):
+            self._note(f"ROI {roi.name}: {repeats} contours stored more than once, counted once")
+        return once
+
+    def _require_frame(self, roi: RoiSummary) -> None:
+        mine = self.on.geometry.frame_of_reference
+        if not self._assume_same_frame and (not mine or roi.frame_of_reference != mine):
+            raise _another_frame(f"ROI {roi.name}", self._where, expected=mine, found=roi.frame_of_reference)
+
+    def _note(self, note: str) -> None:
+        self._notes.setdefault(note)
+
+
+def read_rtstruct(path: str | Path, *, on: CtImage, assume_same_frame: bool = False, boundary: Boundary | None = None) -> StructureSet:
+    """The ROIs of a structure set as masks on the grid of the CT that it was drawn on; each is rasterised when asked for.
+
+    A structure set on the CT's own frame of reference is read, also where the images that it references are absent or others (noted).
+    Another frame, or none, is refused (ContourError) unless `assume_same_frame`; planes must lie on the CT's slices all the same.
+    Another patient is always refused. boundary: whether voxel centres on a contour belong ('inclusive') or only those on one side
+    ('half-open'); None decides for each ROI (see rasterise.is_traced). Raises DicomError where the file is no structure set or cut short.
+    """
+    path = Path(path)
+    dataset = open_rtstruct(path)
+    summary = summarise_rtstruct(dataset)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of malformed values in elements that are none of our business
+        _require_patient(dataset, on, path.name)
+        if summary.rois and "ROIContourSequence" not in dataset:
+            raise DicomError(
+                "A structure set without contours", where=path.name, expected="ROIContourSequence", do="It may be cut short: export it again"
+            )
+        contours = contours_of(dataset)
+    notes = [*summary.notes, *_frame_notes(summary, on, path.name, assume_same_frame=assume_same_frame), *_reference_notes(summary, on)]
+    return StructureSet(summary, contours, on=on, where=path.name, notes=tuple(notes), assume_same_frame=assume_same_frame, boundary=boundary)
+
+
+def _require_patient(dataset: Dataset, on: CtImage, where: str) -> None:
+    """Refuse another patient: by PatientID where both have one, else by name. Neither is ever said."""
+    for keyword in ("PatientID", "PatientName"):
+        drawn, imaged = _identifier(text(dataset, keyword)), _identifier(on.identity.patient.get(keyword, ""))
+        if drawn and imaged and drawn != imaged:
+            raise ContourError(
+                "The structure set and the CT are of different patients",
+                where=where,
+                expected=f"the {keyword} of CT series {on.identity.series_uid}",
+                found=f"another {keyword} in {where}",
+                do="Give the structure set that belongs to this CT",
+            )
+        if drawn and imaged:
+            return
+
+
+def _frame_notes(summary: StructureSetSummary, on: CtImage, where: str, *, assume_same_frame: bool) -> list[str]:
+    mine = on.geometry.frame_of_reference
+    if mine and mine in summary.frames_of_reference:
+        return []
+    if not assume_same_frame:
+        raise _another_frame("The structure set", where, expected=mine, found=", ".join(summary.frames_of_reference))
+    frames = ", ".join(summary.frames_of_reference) or "no frame"
+    return [f"{where} is on frame of reference {frames}, the CT on {mine or 'none'}: taken as the same because told so"]
+
+
+def _another_frame(what: str, where: str, *, expected: str, found: str) -> ContourError:
+    return ContourError(
+        f"{what} lies in another frame of reference than the CT",
+        where=where,
+        expected=expected or "a CT that names its frame of reference (this one names none)",
+        found=found or "none named",
+        do="Give the CT that it was drawn on, or --assume-same-frame (assume_same_frame=True) where you know that both are one",
+    )
+
+
+def _reference_notes(summary: StructureSetSummary, on: CtImage) -> list[str]:
+    named, here = set(summary.referenced_sop_uids), set(on.identity.sop_instance_uids)
+    if not named:
+        return ["The structure set references no images; its contours were placed by their position"]
+    if not named & here:
+        return ["The structure set references images that are not of this CT; its contours were placed by their position"]
+    return []
+
+
+def _identifier(written: str) -> str:
+    return " ".join(written.replace("^", " ").split()).casefold()
+
+
+def _loosely(name: str) -> str:
+    return "".join(name.split()).casefold()

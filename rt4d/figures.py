@@ -1,0 +1,170 @@
+"""Plots as functions of values. Planes are shown as radiologists look at them: from the feet, from the front, from the left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import ndimage
+
+from rt4d.geometry import Floats, Geometry, Triple
+from rt4d.phases import FourDCT
+from rt4d.rois import COLOURS
+from rt4d.target import ITV
+from rt4d.volumes import Volume
+
+LUNG_WINDOW_HU = (-1000.0, 250.0)
+STEP_MM = 0.75
+INK, QUIET = "#1b1f24", "#68707a"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A plane through the patient: across and down are LPS axes (0 x, 1 y, 2 z) with the sign in which they run on the screen."""
+
+    name: str
+    across: int
+    down: int
+    down_sign: int
+    left: str
+    right: str
+
+
+PLANES = (
+    Plane("axial", 0, 1, 1, "R", "L"),
+    Plane("coronal", 0, 2, -1, "R", "L"),
+    Plane("sagittal", 1, 2, -1, "A", "P"),
+)
+
+
+def itv_planes(ct: FourDCT, target: ITV) -> Figure:
+    """Axial, coronal and sagittal planes of the reference phase through the ITV's centroid, with phase GTVs, ITV and PTV."""
+    figure = Figure(figsize=(12.0, 4.5), facecolor="white", layout="constrained")
+    for axes, plane in zip(figure.subplots(1, 3), PLANES, strict=True):
+        _show_plane(axes, plane, ct.reference.volume, target)
+        _draw_target(axes, plane, target)
+        axes.set_title(f"{plane.name}, phase {ct.reference_label}", fontsize=10, color=INK, loc="left")
+    names = {"phase GTVs": COLOURS["GTV"], "ITV": COLOURS["ITV"]} | ({"PTV": COLOURS["PTV"]} if target.ptv is not None else {})
+    handles = [_line(colour) for colour in names.values()]
+    figure.legend(handles, list(names), loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    return figure
+
+
+def itv_extremes(ct: FourDCT, target: ITV) -> Figure:
+    """The coronal plane in the phases where the target lies lowest and highest, each with that phase's GTV and the ITV, and the MIP with the ITV."""
+    height = {label: centroid[2] for label, centroid in target.centroid_mm.items()}
+    lowest, highest = min(height, key=height.__getitem__), max(height, key=height.__getitem__)
+    figure = Figure(figsize=(12.0, 4.2), facecolor="white", layout="constrained")
+    shown: list[tuple[str, Volume, str | None]] = [
+        (f"phase {lowest}: lowest", ct[lowest].volume, lowest),
+        (f"phase {highest}: highest", ct[highest].volume, highest),
+        ("MIP of all phases", _mip_around(ct, target), None),
+    ]
+    for axes, (title, volume, label) in zip(figure.subplots(1, 3), shown, strict=True):
+        _show_plane(axes, PLANES[1], volume, target)
+        _outline(axes, PLANES[1], target.mask.inside, target, COLOURS["ITV"], 1.6)
+        if label is not None:
+            _outline(axes, PLANES[1], target.phases[label].inside, target, COLOURS["GTV"], 1.4)
+        axes.set_title(f"coronal, {title}", fontsize=10, color=INK, loc="left")
+    return figure
+
+
+def trajectory(target: ITV) -> Figure:
+    """The centroid's way over the cycle along patient x, y, z, from the reference phase (or the first), and the GTV's volume per phase."""
+    centroids, volumes = target.centroid_mm, target.volume_cm3
+    labels = list(centroids)
+    way = np.array(list(centroids.values())) - centroids[target.reference_label or labels[0]]
+    figure = Figure(figsize=(12.0, 3.4), facecolor="white", layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for axis, (name, style) in enumerate((("x, to the left", ":"), ("y, to posterior", "--"), ("z, to superior", "-"))):
+        left.plot(labels, way[:, axis], style, color=INK if axis == 2 else QUIET, marker="o", markersize=4, label=name)
+    left.set_ylabel("centroid, mm", color=INK)
+    left.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    right.bar(labels, [volumes[label] for label in labels], color=_hex(COLOURS["GTV"]), width=0.6)
+    right.axhline(volumes["ITV"], color=_hex(COLOURS["ITV"]), linewidth=1.6)
+    right.annotate("ITV", (0.0, volumes["ITV"]), (2, -11), textcoords="offset points", color=_hex(COLOURS["ITV"]), fontsize=9)
+    right.set_ylabel("GTV, cm³", color=INK)
+    for axes in (left, right):
+        axes.set_xlabel("phase, %", color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=QUIET, labelsize=9)
+        axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure
+
+
+def sample_plane(array: npt.NDArray[Any], geometry: Geometry, plane: Plane, *, through_mm: Triple, reach_mm: float, fill: float) -> Floats:
+    """The values of an array on a square of ± reach_mm around a point, rows down the screen and columns across it; `fill` outside the grid."""
+    steps = np.arange(-reach_mm, reach_mm + STEP_MM / 2, STEP_MM)
+    down, across = np.meshgrid(steps * plane.down_sign, steps, indexing="ij")
+    points = np.tile(np.array(through_mm), (*down.shape, 1))
+    points[..., plane.across] += across
+    points[..., plane.down] += down
+    index = geometry.to_index(points)[..., ::-1]
+    first = np.clip(np.floor(index.min(axis=(0, 1))).astype(int), 0, np.array(array.shape) - 1)
+    last = np.clip(np.ceil(index.max(axis=(0, 1))).astype(int), 0, np.array(array.shape) - 1)
+    part = array[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))].astype(np.float32)
+    return np.asarray(ndimage.map_coordinates(part, np.moveaxis(index - first, -1, 0), order=1, mode="constant", cval=fill))
+
+
+def _mip_around(ct: FourDCT, target: ITV) -> Volume:
+    """The maximum over the phases in the slices and surroundings that the planes show."""
+    start, size = target.mask.box(_reach_mm(target) * 1.5)
+    return Volume(np.maximum.reduce([phase.volume.crop(start, size).hu for phase in ct]), ct.geometry.crop(start, size))
+
+
+def _show_plane(axes: Axes, plane: Plane, volume: Volume, target: ITV) -> None:
+    reach = _reach_mm(target)
+    hu = sample_plane(volume.hu, volume.geometry, plane, through_mm=target.mask.centroid_mm, reach_mm=reach, fill=-1000)
+    low, high = LUNG_WINDOW_HU
+    axes.imshow(hu, cmap="gray", vmin=low, vmax=high, extent=(-reach, reach, reach, -reach), interpolation="bilinear")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    for place, text in ((0.02, plane.left), (0.98, plane.right)):
+        axes.text(place, 0.5, text, transform=axes.transAxes, color="white", fontsize=10, ha="center", va="center")
+    axes.plot([0.92 * reach - 20, 0.92 * reach], [0.92 * reach] * 2, color="white", linewidth=2)
+    axes.text(0.92 * reach - 10, 0.88 * reach, "2 cm", color="white", fontsize=8, ha="center", va="bottom")
+
+
+def _draw_target(axes: Axes, plane: Plane, target: ITV) -> None:
+    for mask in target.phases.values():
+        _outline(axes, plane, mask.inside, target, COLOURS["GTV"], 0.7)
+    _outline(axes, plane, target.mask.inside, target, COLOURS["ITV"], 1.8)
+    if target.ptv is not None:
+        _outline(axes, plane, target.ptv.inside, target, COLOURS["PTV"], 1.4)
+
+
+def _outline(axes: Axes, plane: Plane, inside: npt.NDArray[np.bool_], target: ITV, colour: tuple[int, int, int], width: float) -> None:
+    reach = _reach_mm(target)
+    shown = sample_plane(inside, target.mask.geometry, plane, through_mm=target.mask.centroid_mm, reach_mm=reach, fill=0)
+    if shown.max() > 0.5:
+        axes.contour(shown, levels=[0.5], colors=[_hex(colour)], linewidths=width, extent=(-reach, reach, -reach, reach))
+
+
+def _reach_mm(target: ITV) -> float:
+    shown = target.ptv or target.mask
+    return float(np.ptp(shown.points_mm, axis=0).max() / 2 + 35)
+
+
+def _line(colour: tuple[int, int, int]) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=_hex(colour), linewidth=2)
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+FIGURES: Mapping[str, str] = {
+    "planes": "Phase GTVs, ITV and PTV on the reference phase, through the ITV's centroid.",
+    "extremes": "Where the target lies lowest and highest, and the maximum over all phases.",
+    "trajectory": "The centroid over the breathing cycle, and the GTV's volume in each phase.",
+}

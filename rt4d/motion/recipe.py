@@ -1,0 +1,142 @@
+"""Registration recipes: a folder with recipe.toml and elastix parameter maps, read strictly into a value.
+
+A recipe is called by its name (a folder in `registration/`) or by the path of a folder, so that a clinic can commission its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from rt4d.errors import NotFoundError, RecipeError
+from rt4d.motion.parameters import ParameterMap, read_parameter_map
+from rt4d.resources import data_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a sound registration keeps to; each with its source in the recipe's README.
+
+    jacobian_nonpositive_percent, gtv_volume_change_percent, gtv_mean_hu_change (and what coarse voxels add), inverse_residual_mm and
+    residual_shift_mm: at most;
+    similarity (normalised cross-correlation around the target, after): at least.
+    """
+
+    jacobian_nonpositive_percent: float
+    similarity: float
+    gtv_volume_change_percent: float
+    gtv_mean_hu_change: float
+    inverse_residual_mm: float
+    residual_shift_mm: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _require_number(getattr(self, field.name), field.name, at_least=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the phases of a 4D-CT are registered.
+
+    region: 'focus' (the target's box and `margin_mm`) or 'lungs' (the lungs' box and `margin_mm`). reach_mm: how much further than the
+    region each phase is shown, so the largest motion that can be followed. clip_hu: Hounsfield units outside are cut off first.
+    coarsest_mm: voxels smaller than this are averaged, a whole number of them along each axis; 0 keeps the CT's own.
+    grid_voxels: control points lie at least so many (averaged) voxels apart along each axis, whatever the parameter map says: motion that is
+    finer than the image shows is folding, not anatomy.
+    mask_mm: samples are taken within the target or the lungs grown by this, from stage `mask_from` on (the first is 1); None: everywhere.
+    """
+
+    name: str
+    purpose: str
+    region: Literal["focus", "lungs"]
+    margin_mm: float
+    reach_mm: float
+    clip_hu: tuple[float, float]
+    parameter_maps: tuple[ParameterMap, ...]
+    limits: Limits
+    coarsest_mm: float = 0.0
+    grid_voxels: float = 0.0
+    mask_mm: float | None = None
+    mask_from: int = 1
+
+    def __post_init__(self) -> None:
+        if self.region not in ("focus", "lungs"):
+            raise RecipeError("A recipe's region is unknown", where=self.name, expected="focus or lungs", found=self.region)
+        for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels"):
+            _require_number(getattr(self, name), name, at_least=0.0)
+        if self.mask_mm is not None:
+            _require_number(self.mask_mm, "mask_mm", at_least=0.0)
+        _require_number(self.mask_from, "mask_from", at_least=1)
+        if len(self.clip_hu) != 2 or not self.clip_hu[0] < self.clip_hu[1]:
+            raise RecipeError("clip_hu must be two rising numbers", where=self.name, expected="[-1000, 400]", found=self.clip_hu)
+        if not self.parameter_maps:
+            raise RecipeError("A recipe needs at least one elastix parameter map", where=self.name)
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of all that shapes the result: two recipes of one name that differ are told apart by it."""
+        parts = [str((self.region, self.margin_mm, self.reach_mm, self.clip_hu, self.coarsest_mm, self.grid_voxels, self.mask_mm, self.mask_from))]
+        return hashlib.sha256("\n".join([*parts, *(one.text() for one in self.parameter_maps)]).encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.name}: {self.region}, {len(self.parameter_maps)} stages)"
+
+
+def read_recipe(name_or_folder: str | Path) -> Recipe:
+    """The recipe of that name in `registration/`, or in that folder. NotFoundError lists what there is; RecipeError names key and file."""
+    folder = _folder(name_or_folder)
+    path = folder / "recipe.toml"
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError("A recipe's folder has no recipe.toml", where=folder) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError("recipe.toml is not TOML", where=path, found=error) from error
+    limits = said.get("limits", {})
+    _require_keys(said, Recipe, where=str(path))
+    _require_keys(limits, Limits, where=f"{path}, [limits]")
+    maps = tuple(read_parameter_map(_inside(folder, file)) for file in said["parameter_maps"])
+    return Recipe(**{**said, "parameter_maps": maps, "limits": Limits(**limits), "clip_hu": tuple(said["clip_hu"])})
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with rt4d."""
+    return tuple(sorted(path.parent.name for path in data_folder("registration").glob("*/recipe.toml")))
+
+
+def _folder(name_or_folder: str | Path) -> Path:
+    if isinstance(name_or_folder, str) and name_or_folder in recipe_names():
+        return data_folder("registration") / name_or_folder
+    if Path(name_or_folder).is_dir():
+        return Path(name_or_folder)
+    expected = f"one of {', '.join(recipe_names())}, or a folder with recipe.toml"
+    raise NotFoundError("No registration recipe of that name", expected=expected, found=name_or_folder)
+
+
+def _inside(folder: Path, file: object) -> Path:
+    """The path of a parameter map, which must lie in the recipe's own folder."""
+    if not isinstance(file, str) or Path(file).name != file or not (folder / file).is_file():
+        raise RecipeError("A parameter map must be a file in the recipe's folder", where=folder, found=file)
+    return folder / file
+
+
+def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
+    """Refuse keys that the value does not have, and the lack of those it must have."""
+    known = [field.name for field in fields(value)]
+    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from"}
+    for key in said:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise RecipeError("A recipe has no such key", where=where, found=key, do=f"Did you mean {near[0]}?" if near else "")
+    if missing := [key for key in known if key not in said and key not in optional]:
+        raise RecipeError("A recipe lacks a key", where=where, expected=", ".join(missing))
+
+
+def _require_number(value: object, name: str, *, at_least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= at_least:
+        raise RecipeError(f"{name} must be a number", expected=f"at least {at_least:g}", found=value)

@@ -1,0 +1,146 @@
+"""The main job for one patient, from a folder of DICOM files to a folder of results. The command line, a cohort and a DICOM node all call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rt4d import geometry as grids
+from rt4d.dicom.fourdct import read_4dct
+from rt4d.dicom.series import read_ct
+from rt4d.drawn import DrawnTarget, drawn_targets
+from rt4d.errors import InputError
+from rt4d.geometry import Triple
+from rt4d.motion import Motion, track
+from rt4d.motion.quality import Check, checks
+from rt4d.outputs import require_new_folder
+from rt4d.phases import CtImage, FourDCT
+from rt4d.provenance import Stopwatch
+from rt4d.rois import Progress
+from rt4d.target import ITV, MipCrossCheck, expand, itv, mip_cross_check
+from rt4d.volumes import Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItvRequest:
+    """What is asked of the main job. Paths are the user's own; everything else as on the command line."""
+
+    folder: Path
+    out: Path
+    gtv: tuple[Path, ...] = ()
+    roi: tuple[str, ...] = ()
+    reference: str | None = None
+    recipe: str | None = None
+    whole_lung: bool = False
+    margin_mm: Triple | None = None
+    planning: Path | None = None
+    projections: bool = False
+    assume_same_frame: bool = False
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetResult:
+    """One target: what was drawn, how it moves, its ITV, and what was checked."""
+
+    drawn: DrawnTarget
+    motion: Motion
+    itv: ITV
+    checks: tuple[Check, ...]
+    mip: MipCrossCheck
+
+    @property
+    def passed(self) -> bool:
+        """Whether no phase failed and every carried one was checked and passed: what was not checked has not passed."""
+        carried = set(self.itv.phases) - set(self.drawn.masks)
+        all_checked = carried <= {check.phase for check in self.checks}
+        return all_checked and not self.itv.failed and all(check.verdict == "pass" for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItvResult:
+    """All targets of a patient and what they were made from."""
+
+    request: ItvRequest
+    ct: FourDCT
+    planning: CtImage | None
+    targets: tuple[TargetResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(target.passed for target in self.targets)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found odd but harmless, and accepted."""
+        notes = [*self.ct.notes, *(note for target in self.targets for note in target.drawn.notes)]
+        return tuple(dict.fromkeys(notes))
+
+
+def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None = None) -> ItvResult:
+    """The ITV of every target that is asked for. Nothing is written.
+
+    Raises InputError and its kinds where the input or the call is refused.
+    """
+    require_new_folder(request.out, not_inside=request.folder)
+    _require_contours(request)
+    with watch.stage("read"):
+        ct = read_4dct(request.folder, reference=request.reference, workers=request.workers, progress=progress)
+        planning = _read_planning(request, ct)
+    with watch.stage("contours"):
+        drawn = drawn_targets(
+            ct, request.gtv, names=request.roi, folder=request.folder, planning=planning, assume_same_frame=request.assume_same_frame
+        )
+        _require_room(request, ct, drawn)
+    with watch.stage("registration"):
+        motions = _track(request, ct, drawn, progress=progress)
+    with watch.stage("targets"):
+        numbers = [None] if len(drawn) == 1 else range(1, len(drawn) + 1)
+        targets = [_target(request, ct, *each) for each in zip(drawn, motions, numbers, strict=True)]
+    return ItvResult(request, ct, planning, tuple(targets))
+
+
+def _require_contours(request: ItvRequest) -> None:
+    if not request.gtv:
+        do = "Give the physician's structure set with --gtv RS.dcm (and --roi NAME); this version does not segment by itself"
+        raise InputError("No GTV is given", do=do)
+
+
+def _require_room(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget]) -> None:
+    """Refuse a margin that leaves the CT before minutes are spent on registration."""
+    if request.margin_mm is not None:
+        for target in drawn:
+            expand(_drawn_reference(ct, target), request.margin_mm)
+
+
+def _read_planning(request: ItvRequest, ct: FourDCT) -> CtImage | None:
+    if request.planning is None:
+        return None
+    planning = read_ct(request.planning)
+    what = "The planning CT lies in another frame of reference than the 4D-CT"
+    grids.require_same_frame(ct.geometry, planning.geometry, what=what, do="Give the planning CT of the same session, or register them first")
+    return planning
+
+
+def _track(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget], *, progress: Progress | None) -> list[Motion]:
+    """One motion per target, focused on it; or one for all of the lungs."""
+    if request.whole_lung:
+        motion = track(ct, recipe=request.recipe, whole_lung=True, workers=request.workers, progress=progress)
+        return [motion] * len(drawn)
+    focuses = [_drawn_reference(ct, target) for target in drawn]
+    return [track(ct, focus=focus, recipe=request.recipe, workers=request.workers, progress=progress) for focus in focuses]
+
+
+def _drawn_reference(ct: FourDCT, target: DrawnTarget) -> Mask:
+    return target.masks[ct.reference_label]
+
+
+def _target(request: ItvRequest, ct: FourDCT, drawn: DrawnTarget, motion: Motion, number: int | None) -> TargetResult:
+    gtv = _drawn_reference(ct, drawn)
+    others = {label: mask for label, mask in drawn.masks.items() if label != ct.reference_label}
+    masks = motion.carry(gtv, drawn=others)
+    target = itv(masks, margin_mm=request.margin_mm, number=number)
+    checked = checks(motion, ct, gtv, masks=masks)
+    result = TargetResult(drawn, motion, target, checked, mip_cross_check(ct, target))
+    return replace(result, itv=target.with_verdict(verified=result.passed))

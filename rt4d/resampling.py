@@ -1,0 +1,147 @@
+"""A mask as a signed distance, and from one grid to another of the same frame of reference, finer than a voxel.
+
+The surface of a mask runs half-way between the centres inside and their neighbours outside; what lies beyond the grid is outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from rt4d import geometry as grids
+from rt4d.errors import GeometryError, InputError
+from rt4d.geometry import Floats, Geometry
+from rt4d.volumes import Mask
+
+HALF_OPEN = 1e-3
+"""Of a voxel: how far sampling is shifted, so that a centre exactly on the surface belongs to one side and volume is neither won nor lost."""
+
+
+def signed_distance_mm(mask: Mask) -> npt.NDArray[np.float32]:
+    """How far each voxel centre is from the nearest centre on the other side of the mask's surface, negative inside, shape z y x.
+
+    Across a flat face it goes through zero half-way between neighbours, in every direction of the grid; slices may be uneven.
+    Where one mask holds another its distance is nowhere greater, so that what is made of both keeps that order. Beyond the grid is
+    outside. Crop to what is needed first: the cost grows with the grid. An empty mask is refused.
+    """
+    if mask.is_empty:
+        raise InputError("An empty mask has no surface to measure a distance from")
+    padded = np.pad(mask.inside, 1)
+    z_mm = _padded(mask.geometry.offsets_mm, mask.geometry.spacing_mm[2])
+    distance = _to_nearest(padded, mask.geometry, z_mm) - _to_nearest(~padded, mask.geometry, z_mm)
+    return np.ascontiguousarray(distance[1:-1, 1:-1, 1:-1], dtype=np.float32)
+
+
+def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> Mask:
+    """The same region on another grid of the same frame of reference, by linear interpolation of its signed distance.
+
+    On its own grid it is the same mask, whatever it looks like. A region within another one stays within it, unless `keep_volume` is
+    asked for: then the surface is moved by up to half a voxel so that the volume is kept, of which small regions on thick slices lose
+    some at their caps otherwise. Refused (GeometryError): another frame of reference, a region
+    that the other grid would cut, and one so small that it holds no centre of the other grid. An empty mask stays empty.
+    """
+    grids.require_same_frame(onto, mask.geometry, what="A mask cannot be resampled into another frame of reference")
+    if mask.geometry.is_same_grid(onto):
+        return Mask(mask.inside, onto)
+    inside = np.zeros(onto.shape, dtype=bool)
+    if mask.is_empty:
+        return Mask(inside, onto)
+    _refuse_cut(mask, onto)
+    crop = _with_room(mask)
+    start, size = onto.box_around(_corners(crop.geometry))
+    window = inside[tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))]
+    target = onto.crop(start, size)
+    distance = signed_distance_mm(crop)
+    sampled = np.stack([_sample(distance, crop.geometry.to_index(centres)) for centres in _slices(target)])
+    level = level_that_keeps_volume(sampled, target, 1000 * mask.volume_cm3, reach_mm=min(mask.geometry.spacing_mm) / 2) if keep_volume else 0.0
+    window[:] = sampled < level
+    if not inside.any():
+        small = f"{1000 * mask.volume_cm3:.1f} mm³ without a voxel centre"
+        raise GeometryError("A mask is too small for the grid that it is resampled onto", found=small)
+    return Mask(inside, onto)
+
+
+def _to_nearest(inside: npt.NDArray[np.bool_], geometry: Geometry, z_mm: Floats) -> Floats:
+    """The distance of each voxel centre from the nearest one that is inside, where slices lie at z_mm; 0 within."""
+    x_mm, y_mm, _ = geometry.spacing_mm
+    if geometry.is_even:
+        return np.asarray(ndimage.distance_transform_edt(~inside, sampling=geometry.spacing_mm[::-1]))
+    squared = np.full(inside.shape, np.inf)
+    for k in np.flatnonzero(inside.any(axis=(1, 2))):
+        within_plane = ndimage.distance_transform_edt(~inside[k], sampling=(y_mm, x_mm)) ** 2
+        for z in range(len(z_mm)):
+            np.minimum(squared[z], within_plane + (z_mm[z] - z_mm[k]) ** 2, out=squared[z])
+    return np.asarray(np.sqrt(squared))
+
+
+def _padded(z_mm: Floats, alone_mm: float) -> Floats:
+    """Slice positions with one more at either end, as far off as the last step (a single slice: its own thickness)."""
+    first, last = (z_mm[1] - z_mm[0], z_mm[-1] - z_mm[-2]) if len(z_mm) > 1 else (alone_mm, alone_mm)
+    return np.asarray(np.r_[z_mm[0] - first, z_mm, z_mm[-1] + last])
+
+
+def _with_room(mask: Mask) -> Mask:
+    """The mask cropped to its box and set into one voxel of outside all round, also where it touches the edge of its grid."""
+    start, size = mask.box()
+    crop = mask.crop(start, size)
+    geometry = crop.geometry
+    z_mm = _padded(geometry.offsets_mm, geometry.spacing_mm[2])
+    origin = geometry.origin_mm + geometry.matrix @ (-geometry.spacing_mm[0], -geometry.spacing_mm[1], z_mm[0])
+    wider = Geometry(
+        (size[0] + 2, size[1] + 2, size[2] + 2),
+        geometry.spacing_mm,
+        (origin[0], origin[1], origin[2]),
+        geometry.direction,
+        geometry.frame_of_reference,
+        None if geometry.is_even else tuple(z_mm - z_mm[0]),
+    )
+    return Mask(np.pad(crop.inside, 1), wider)
+
+
+def _corners(geometry: Geometry) -> Floats:
+    """The patient coordinates of the eight outermost voxel centres."""
+    last = np.array(geometry.size) - 1.0
+    return geometry.to_patient(np.array([[x, y, z] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])], dtype=float))
+
+
+def _slices(geometry: Geometry) -> Iterator[Floats]:
+    """The patient coordinates of voxel centres, slice by slice, shape (y, x, 3) each."""
+    y, x = np.meshgrid(np.arange(geometry.size[1], dtype=float), np.arange(geometry.size[0], dtype=float), indexing="ij")
+    for z in range(geometry.size[2]):
+        yield geometry.to_patient(np.stack([x, y, np.full_like(x, z)], axis=-1))
+
+
+def _sample(distance: npt.NDArray[np.float32], index: Floats) -> npt.NDArray[np.float32]:
+    """The distance, interpolated linearly at fractional indices x y z, shape (y, x, 3); far outside beyond the array."""
+    places = np.moveaxis(index[..., ::-1], -1, 0) + HALF_OPEN
+    return np.asarray(ndimage.map_coordinates(distance, places, order=1, mode="constant", cval=float(distance.max())))
+
+
+def level_that_keeps_volume(sampled: npt.NDArray[np.float32], onto: Geometry, volume_mm3: float, *, reach_mm: float) -> float:
+    """The distance, within reach of zero, below which voxels have most nearly the given volume; zero where that has exactly it."""
+    each = np.broadcast_to(onto.slice_volumes_mm3[:, None, None], sampled.shape)
+    if abs(float(each[sampled < 0].sum()) - volume_mm3) < 1e-6 * volume_mm3:
+        return 0.0
+    near = np.abs(sampled) <= reach_mm
+    order = np.argsort(sampled[near], kind="stable")
+    levels, first = np.unique(sampled[near][order], return_index=True)
+    if not len(levels):
+        return 0.0
+    below = float(each[sampled < -reach_mm].sum()) + np.r_[0.0, np.cumsum(each[near][order])][first]
+    return float(levels[np.abs(below - volume_mm3).argmin()])
+
+
+def _refuse_cut(mask: Mask, onto: Geometry) -> None:
+    """A region of which voxel centres lie beyond the other grid would lose them in silence."""
+    within = onto.contains(mask.points_mm)
+    if not within.all():
+        share = 100 * (1 - np.count_nonzero(within) / within.size)
+        raise GeometryError(
+            "A region reaches beyond the grid that it is resampled onto",
+            expected="all of it within the grid",
+            found=f"{share:.1f} % of its voxels outside",
+            do="Draw it on a CT that holds all of it",
+        )

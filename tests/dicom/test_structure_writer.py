@@ -1,0 +1,288 @@
+"""Structure sets written: exact when read back, whole, and accepted by programs that are not ours."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import rt4d
+from rt4d.dicom.structure_writer import decimal_text, write_rtstruct
+from rt4d.dicom.structures import read_rtstruct
+from rt4d.errors import ContourError, DicomError, GeometryError, InputError, OutputError
+from rt4d.geometry import Geometry
+from rt4d.phases import CtImage
+from rt4d.rois import Roi
+from rt4d.volumes import Mask, Volume
+from tests.conftest import POSES, needs_program
+from tests.dicom.drawn import FRAME, PATIENT, ct_image, grid, write_ct
+
+SMALL = (6, 5, 4)
+
+
+@pytest.fixture
+def ct() -> CtImage:
+    return ct_image(grid())
+
+
+def ball(on: CtImage, radius_mm: float = 4.0, name: str = "GTV", **kwargs: object) -> Roi:
+    geometry = on.geometry
+    centre = geometry.to_patient((np.array(geometry.size) - 1) / 2)
+    return Roi(name, Mask(((geometry.centres() - centre) ** 2).sum(axis=-1) < radius_mm**2, geometry), **kwargs)
+
+
+def written(tmp_path: Path, on: CtImage, *rois: Roi) -> pydicom.Dataset:
+    return pydicom.dcmread(write_rtstruct(tmp_path / "RS.dcm", on=on, rois=rois or (ball(on),)))
+
+
+@pytest.mark.parametrize("pose", POSES)
+@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(inside=arrays(bool, SMALL[::-1]).filter(np.any), shift=st.floats(-900, 900))
+def test_mask_to_structure_set_to_mask_is_the_identity(tmp_path: Path, pose: str, uneven: bool, inside: np.ndarray, shift: float) -> None:
+    offsets = (0.0, 2.0, 5.0, 6.5) if uneven else None
+    geometry = Geometry(SMALL, (0.9765625, 1.1, 2.5), (shift, -shift / 3, 1 / 3), POSES[pose], FRAME, offsets)
+    ct = ct_image(geometry)
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[Roi("any", Mask(inside, geometry))])
+    for boundary in (None, "half-open", "inclusive"):
+        assert np.array_equal(read_rtstruct(tmp_path / "RS.dcm", on=ct, boundary=boundary)["any"].inside, inside)
+
+
+def test_holes_islands_single_voxels_corners_and_edges_come_back(tmp_path: Path, ct: CtImage) -> None:
+    inside = np.zeros(ct.geometry.shape, dtype=bool)
+    inside[0] = True
+    inside[1, 1:9, 1:11] = True
+    inside[1, 3:7, 3:9] = False
+    inside[1, 4:6, 5:7] = True
+    inside[2, 4, 4] = inside[2, 0, 0] = inside[2, -1, -1] = True
+    inside[3] = np.indices((10, 12)).sum(axis=0) % 2 == 0
+    inside[7, :, 0] = True
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[Roi("odd", Mask(inside, ct.geometry))])
+    assert np.array_equal(read_rtstruct(tmp_path / "RS.dcm", on=ct)["odd"].inside, inside)
+
+
+def test_the_object_says_what_the_standard_and_planning_systems_ask_for(tmp_path: Path, ct: CtImage) -> None:
+    rois = (
+        ball(ct, name="GTV_T50", kind="GTV"),
+        ball(ct, 6, name="ITV", kind="ITV", description="union of 10 phases", colour=(1, 2, 3)),
+        ball(ct, name="x"),
+    )
+    ds = written(tmp_path, ct, *rois)
+    assert (ds.Modality, ds.SOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID) == ("RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3", ds.SOPInstanceUID)
+    assert (ds.PatientName, ds.PatientID, ds.StudyInstanceUID, ds.StudyDate) == ("Phantom^Rose", "P-1", ct.identity.study_uid, "20260102")
+    assert (ds.Manufacturer, ds.SoftwareVersions, ds.ApprovalStatus, ds.StructureSetLabel) == ("rt4d", rt4d.__version__, "UNAPPROVED", "rt4d")
+    assert ds.SeriesInstanceUID != ct.identity.series_uid
+    assert [item.ROINumber for item in ds.StructureSetROISequence] == [1, 2, 3]
+    assert {item.ROIGenerationAlgorithm for item in ds.StructureSetROISequence} == {"AUTOMATIC"}
+    assert {item.ReferencedFrameOfReferenceUID for item in ds.StructureSetROISequence} == {FRAME} == {ds.FrameOfReferenceUID}
+    assert ds.StructureSetROISequence[1].ROIDescription == "union of 10 phases"
+    assert [item.RTROIInterpretedType for item in ds.RTROIObservationsSequence] == ["GTV", "CTV", ""], "no interpreted type is for an ITV"
+    assert ds.RTROIObservationsSequence[1].TherapeuticRoleTypeCodeSequence[0].CodeValue == "130056", "the code of an ITV"
+    assert list(ds.ROIContourSequence[1].ROIDisplayColor) == [1, 2, 3]
+
+
+def test_references_lead_from_the_frame_to_every_slice_and_from_each_contour_to_its_own(tmp_path: Path, ct: CtImage) -> None:
+    ds = written(tmp_path, ct)
+    (frame,) = ds.ReferencedFrameOfReferenceSequence
+    (study,) = frame.RTReferencedStudySequence
+    (series,) = study.RTReferencedSeriesSequence
+    assert (frame.FrameOfReferenceUID, study.ReferencedSOPInstanceUID, series.SeriesInstanceUID) == (
+        FRAME,
+        ct.identity.study_uid,
+        ct.identity.series_uid,
+    )
+    assert [image.ReferencedSOPInstanceUID for image in series.ContourImageSequence] == list(ct.identity.sop_instance_uids)
+    numbers = []
+    for contour in ds.ROIContourSequence[0].ContourSequence:
+        points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+        z = round(float(ct.geometry.to_index(points)[0, 2]))
+        assert contour.ContourImageSequence[0].ReferencedSOPInstanceUID == ct.identity.sop_instance_uids[z]
+        assert contour.NumberOfContourPoints == len(points) >= 3
+        assert contour.ContourGeometricType == "CLOSED_PLANAR"
+        numbers.append(contour.ContourNumber)
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_frames_of_a_multi_frame_ct_are_told_by_number(tmp_path: Path) -> None:
+    ct = ct_image(grid(), multi_frame=True)
+    ds = written(tmp_path, ct)
+    images = ds.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].ContourImageSequence
+    assert [image.ReferencedFrameNumber for image in images] == list(range(1, 9))
+    assert len({image.ReferencedSOPInstanceUID for image in images}) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(numbers=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
+def test_decimal_strings_have_at_most_16_characters_and_keep_a_tenth_of_a_micrometre(numbers: list[float]) -> None:
+    texts = decimal_text(np.array(numbers)).split("\\")
+    assert max(map(len, texts)) <= 16
+    assert np.abs(np.array(texts, dtype=float) - numbers).max() <= 0.5001e-4
+    assert not any("e" in text or text == "-0" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("patient", "name", "expected"),
+    [
+        (PATIENT, "GTV", "ISO_IR 100"),
+        (PATIENT | {"PatientName": "Müller^Änne", "SpecificCharacterSet": "ISO_IR 100"}, "GTV", "ISO_IR 100"),
+        (PATIENT | {"PatientName": "Müller^Änne", "SpecificCharacterSet": "ISO_IR 192"}, "GTV", "ISO_IR 192"),
+        (PATIENT | {"PatientName": "Müller^Änne"}, "GTV", "ISO_IR 192"),
+        (PATIENT | {"PatientName": "Müller^Änne", "SpecificCharacterSet": "ISO_IR 100"}, "肺", "ISO_IR 192"),
+        (PATIENT | {"SpecificCharacterSet": "\\ISO 2022 IR 87"}, "GTV", "ISO_IR 100"),
+        ({}, "GTV", "ISO_IR 100"),
+    ],
+)
+def test_names_come_back_whatever_their_letters(tmp_path: Path, patient: dict[str, str], name: str, expected: str) -> None:
+    ct = ct_image(grid(), patient)
+    ds = written(tmp_path, ct, ball(ct, name=name))
+    assert ds.SpecificCharacterSet == expected
+    assert ds.PatientName == patient.get("PatientName", "")
+    assert read_rtstruct(tmp_path / "RS.dcm", on=ct)[name].inside.any()
+
+
+def test_a_malformed_value_of_the_source_is_left_out_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ct = ct_image(grid(), PATIENT | {"PatientBirthDate": "about 1950", "StudyDate": "yesterday"})
+    ds = written(tmp_path, ct)
+    assert (ds.PatientBirthDate, ds.StudyDate) == ("", "")
+    assert not caplog.records, "what is wrong with it must not reach a log"
+
+
+def test_what_cannot_be_written_right_is_refused(tmp_path: Path, ct: CtImage) -> None:
+    path = tmp_path / "RS.dcm"
+    empty = Roi("PTV", Mask(np.zeros(ct.geometry.shape, dtype=bool), ct.geometry))
+    other = ct_image(grid("HFP"))
+    with pytest.raises(ContourError, match="at least one ROI"):
+        write_rtstruct(path, on=ct, rois=[])
+    with pytest.raises(ContourError, match="same name: found GTV"):
+        write_rtstruct(path, on=ct, rois=[ball(ct), ball(ct)])
+    with pytest.raises(ContourError, match="ROI PTV is empty"):
+        write_rtstruct(path, on=ct, rois=[ball(ct), empty])
+    with pytest.raises(GeometryError, match="ROI GTV lies on another grid than the CT"):
+        write_rtstruct(path, on=other, rois=[ball(ct)])
+    with pytest.raises(ContourError, match=r"unknown kind.*found GVT"):
+        write_rtstruct(path, on=ct, rois=[ball(ct, kind="GVT")])
+    with pytest.raises(InputError, match="1 to 16 characters"):
+        write_rtstruct(path, on=ct, rois=[ball(ct)], label="seventeen letters")
+    bare = ct_image(replace(ct.geometry, frame_of_reference=""))
+    with pytest.raises(DicomError, match="without a frame of reference"):
+        write_rtstruct(path, on=bare, rois=[ball(bare)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_nothing_and_keeps_the_old_one(
+    tmp_path: Path, ct: CtImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[ball(ct)])
+    before = path.read_bytes()
+
+    def full(self: pydicom.FileDataset, filename: Path, **_: object) -> None:
+        Path(filename).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pydicom.FileDataset, "save_as", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_rtstruct(path, on=ct, rois=[ball(ct, 6)])
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["RS.dcm"]
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="No such file or directory"):
+        write_rtstruct(tmp_path / "absent" / "RS.dcm", on=ct, rois=[ball(ct)])
+
+
+@needs_program("dciodvfy")
+@pytest.mark.parametrize("multi_frame", [False, True])
+def test_dciodvfy_finds_no_error(tmp_path: Path, multi_frame: bool) -> None:
+    ct = ct_image(grid("oblique"), multi_frame=multi_frame)
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[ball(ct, kind="GTV", description="a ball"), ball(ct, 6, "ITV", kind="ITV"), ball(ct, 7, "rest")])
+    said = subprocess.run(["dciodvfy", tmp_path / "RS.dcm"], capture_output=True, text=True, check=False)
+    assert "RTStructureSet" in said.stderr + said.stdout
+    assert not [line for line in (said.stderr + said.stdout).splitlines() if "Error" in line]
+
+
+@needs_program("dcmdump")
+def test_dcmtk_reads_every_roi_and_contour(tmp_path: Path, ct: CtImage) -> None:
+    ds = written(tmp_path, ct, ball(ct), ball(ct, 6, "ITV"))
+    said = subprocess.run(["dcmdump", "+L", tmp_path / "RS.dcm"], capture_output=True, text=True, check=True).stdout
+    assert "[GTV]" in said
+    assert "[ITV]" in said
+    assert said.count("ContourGeometricType") == sum(len(item.ContourSequence) for item in ds.ROIContourSequence)
+
+
+@pytest.fixture(scope="module")
+def round_ct(tmp_path_factory: pytest.TempPathFactory) -> tuple[CtImage, Path]:
+    """A CT on disk, head first supine, as many rows as columns: all that rt-utils can do."""
+    geometry = Geometry((40, 40, 12), (1.0, 1.0, 3.0), (-20.0, -18.0, -100.0), frame_of_reference=FRAME)
+    ct = ct_image(geometry)
+    return ct, write_ct(ct, tmp_path_factory.mktemp("ct") / "CT")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rt_utils_reads_the_same_volume_from_our_file(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    from rt_utils import RTStructBuilder
+
+    ct, folder = round_ct
+    roi = ball(ct, 12)
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[roi])
+    theirs = RTStructBuilder.create_from(str(folder), str(tmp_path / "RS.dcm"))
+    assert theirs.get_roi_names() == ["GTV"]
+    inside = np.moveaxis(theirs.get_roi_mask_by_name("GTV"), 2, 0)
+    overlap = 2 * np.count_nonzero(inside & roi.mask.inside) / (np.count_nonzero(inside) + np.count_nonzero(roi.mask.inside))
+    assert overlap > 0.94, "its polygon fill takes in voxels on and next to the contour"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_by_rt_utils_comes_in_exactly(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    from rt_utils import RTStructBuilder
+
+    ct, folder = round_ct
+    box = np.zeros(ct.geometry.shape, dtype=bool)
+    box[3:7, 10:20, 8:18] = True
+    theirs = RTStructBuilder.create_new(str(folder))
+    for name, inside in {"ball": ball(ct, 12).mask.inside, "small": ball(ct, 4).mask.inside, "box": box}.items():
+        theirs.add_roi(mask=np.ascontiguousarray(np.moveaxis(inside, 0, 2)), name=name)
+    theirs.save(str(tmp_path / "theirs.dcm"))
+    contours = read_rtstruct(tmp_path / "theirs.dcm", on=ct)
+    assert np.array_equal(contours["ball"].inside, ball(ct, 12).mask.inside)
+    assert np.array_equal(contours["small"].inside, ball(ct, 4).mask.inside)
+    assert np.array_equal(contours["box"].inside, box)
+    assert any("traced" in note for note in contours.notes)
+
+
+@needs_program("plastimatch")
+def test_plastimatch_finds_the_same_volume(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    import SimpleITK as sitk
+
+    ct, folder = round_ct
+    roi = ball(ct, 12)
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[roi])
+    command = ["plastimatch", "convert", "--input", "RS.dcm", "--referenced-ct", folder, "--output-prefix", "masks", "--prefix-format", "nrrd"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks" / "GTV.nrrd"))) > 0
+    assert np.count_nonzero(theirs) == pytest.approx(np.count_nonzero(roi.mask.inside), rel=0.02)
+    assert np.count_nonzero(theirs & roi.mask.inside) > 0.97 * np.count_nonzero(roi.mask.inside)
+
+
+@pytest.mark.slow
+def test_twenty_rois_on_512_512_150_are_written_and_read_in_seconds(tmp_path: Path) -> None:
+    geometry = Geometry((512, 512, 150), (1.0, 1.0, 3.0), frame_of_reference=FRAME)
+    ct = replace(ct_image(grid()), volume=Volume(np.broadcast_to(np.int16(0), geometry.shape), geometry))
+    ct = CtImage(ct.volume, replace(ct.identity, sop_instance_uids=tuple(f"1.2.{z}" for z in range(150))))
+    z, y, x = np.ogrid[:150, :512, :512]
+    rois = []
+    for n in range(20):
+        centre, radius = 130 + 13 * n, 20 + 3 * n
+        rois.append(Roi(f"roi{n}", Mask((3 * (z - 75)) ** 2 + (y - centre) ** 2 + (x - 256) ** 2 < radius**2, geometry)))
+    start = time.perf_counter()
+    path = write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=rois)
+    contours = read_rtstruct(path, on=ct)
+    for roi in rois:
+        assert contours[roi.name].inside.sum() == roi.mask.inside.sum()
+    assert time.perf_counter() - start < 15

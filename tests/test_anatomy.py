@@ -1,0 +1,70 @@
+"""Body and lungs found on a CT: against the phantom's formulas, in every pose; refused where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rt4d import anatomy
+from rt4d.errors import InputError
+from rt4d.geometry import Geometry
+from rt4d.phantom import make_4dct, thorax
+from rt4d.volumes import Mask, Volume
+
+COARSE = {"size": (96, 72, 52), "spacing_mm": (4.0, 4.0, 5.0), "phases": ("40", "50"), "tumours": (), "amplitude_mm": (0, 0, 1), "noise_hu": 15}
+
+
+def truth(geometry: Geometry, formula) -> np.ndarray:
+    return formula(*np.moveaxis(geometry.centres(), -1, 0)) < 0
+
+
+def dice(found: Mask, true: np.ndarray) -> float:
+    return 2 * np.count_nonzero(found.inside & true) / (np.count_nonzero(found.inside) + np.count_nonzero(true))
+
+
+@pytest.mark.parametrize("direction", ["HFS", "FFP"])
+def test_lungs_of_the_phantom_are_found(direction):
+    volume = make_4dct(**COARSE, direction=direction).ct.reference.volume
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+
+
+def test_the_body_is_found_without_the_table():
+    volume = make_4dct(**COARSE).ct.reference.volume
+    hu = volume.hu.copy()
+    place = volume.geometry.centres()
+    table = (np.abs(place[..., 1] - 132) < 2.1) & (np.abs(place[..., 0]) < 180)
+    hu[table] = np.maximum(hu[table], 200)
+    found = anatomy.body(Volume(hu, volume.geometry))
+    assert dice(found, truth(volume.geometry, thorax.body_mm)) >= 0.97
+    assert np.count_nonzero(found.inside & (place[..., 1] > 136)) == 0
+
+
+def test_trachea_and_air_around_the_patient_are_not_lung():
+    volume = make_4dct(**COARSE).ct.reference.volume
+    index = volume.geometry.to_index([[0.0, 12.0, 90.0], [0.0, -130.0, 0.0], [-70.0, 20.0, 0.0]]).round().astype(int)
+    found = anatomy.lungs(volume).inside
+    assert [bool(found[z, y, x]) for x, y, z in index] == [False, False, True]
+
+
+def test_water_without_lungs_is_refused():
+    _, y, x = np.mgrid[-30:30, -30:30, -30:30]
+    hu = np.where(x**2 + y**2 < 25**2, 0, -1000).astype(np.int16)
+    with pytest.raises(InputError, match="No lungs were found"):
+        anatomy.lungs(Volume(hu, Geometry((60, 60, 60), (4.0, 4.0, 4.0))))
+
+
+def test_air_alone_has_no_body():
+    with pytest.raises(InputError, match="No body was found"):
+        anatomy.body(Volume(np.full((20, 30, 30), -1000, dtype=np.int16), Geometry((30, 30, 20), (5.0, 5.0, 5.0))))
+
+
+@pytest.mark.slow
+def test_lungs_of_a_real_planning_ct_agree_with_its_structure_set(real_data):
+    from rt4d.dicom.series import read_ct
+    from rt4d.dicom.structures import read_rtstruct
+
+    ct = read_ct(real_data / "lung1_001" / "CT")
+    drawn = read_rtstruct(real_data / "lung1_001" / "RTSTRUCT_XiO.dcm", on=ct)
+    lungs = [drawn[name] for name in drawn if "lung" in name.lower() and "gtv" not in name.lower()]
+    union = np.any([mask.inside for mask in lungs], axis=0)
+    assert dice(anatomy.lungs(ct.volume), union) >= 0.93
