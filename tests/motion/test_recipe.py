@@ -46,9 +46,9 @@ def test_a_recipe_is_called_by_the_path_of_its_folder(own):
         ("margin_mm = 25.0", "margin_mm = -1", "at least 0"),
         ('region = "focus"', 'region = "liver"', "expected focus or lungs, found liver"),
         ("[-1000, 400]", "[400, -1000]", "two rising numbers"),
-        ('["1_coarse.txt", "2_fine.txt"]', '["../1_coarse.txt"]', "must be a file in the recipe's folder"),
-        ('["1_coarse.txt", "2_fine.txt"]', '["other.txt"]', "must be a file in the recipe's folder"),
-        ('["1_coarse.txt", "2_fine.txt"]', "[]", "at least one elastix parameter map"),
+        ('["bspline.txt"]', '["../bspline.txt"]', "must be a file in the recipe's folder"),
+        ('["bspline.txt"]', '["other.txt"]', "must be a file in the recipe's folder"),
+        ('["bspline.txt"]', "[]", "at least one elastix parameter map"),
         ("margin_mm =", "margin_mm", "not TOML"),
     ],
 )

@@ -38,10 +38,9 @@ def own_recipe(folder: Path, old: str, new: str) -> Path:
     source = data_folder("registration") / "lung_focus"
     toml = source.joinpath("recipe.toml").read_text(encoding="utf-8").replace("margin_mm = 25.0", "margin_mm = 15.0")
     folder.joinpath("recipe.toml").write_text(toml, encoding="utf-8")
-    for name in ("1_coarse.txt", "2_fine.txt"):
-        text = source.joinpath(name).read_text(encoding="utf-8")
-        assert old in text
-        folder.joinpath(name).write_text(text.replace(old, new), encoding="utf-8")
+    text = source.joinpath("bspline.txt").read_text(encoding="utf-8")
+    assert old in text
+    folder.joinpath("bspline.txt").write_text(text.replace(old, new), encoding="utf-8")
     return folder
 
 
@@ -103,22 +102,38 @@ def test_the_quick_sum_of_splines_is_elastix_own_field(small, tmp_path):
     text = read_recipe("lung_focus").parameter_maps[0].text()
     parameters.write_text(text.replace("(MaximumNumberOfIterations 100)", "(MaximumNumberOfIterations 5)"), encoding="utf-8")
     fixed, moving = (elastix.image(ct[label].volume.hu.astype(np.float32), (2.0, 2.0, 3.0), (0.0, 0.0, 0.0)) for label in ("50", "00"))
-    transform = elastix.optimise(fixed, moving, [parameters], None, tmp_path)
+    transform = elastix.optimise(fixed, moving, [(parameters, None)], tmp_path)
     summed = elastix.bspline_field(dict(transform.GetParameterMap(0)), shape=ct.geometry.shape, spacing_mm=(2.0, 2.0, 3.0))
     np.testing.assert_allclose(summed, elastix.transformix_field(transform, moving, folder=tmp_path), atol=1e-4)
     assert np.abs(summed).max() > 0.5
 
 
-def test_a_recipe_of_two_stages_is_followed_to_its_end(small, quick, tmp_path):
-    """An affine before the B-spline: the field is that of both, one after the other."""
+AFFINE = """(Registration "MultiResolutionRegistration")
+(FixedImageDimension 3)
+(MovingImageDimension 3)
+(NumberOfResolutions 2)
+(Transform "AffineTransform")
+(AutomaticScalesEstimation "true")
+(Metric "AdvancedNormalizedCorrelation")
+(Interpolator "LinearInterpolator")
+(ImageSampler "RandomCoordinate")
+(NumberOfSpatialSamples 1500)
+(Optimizer "AdaptiveStochasticGradientDescent")
+(MaximumNumberOfIterations 60)
+(RandomSeed 1)
+(WriteResultImage "false")
+"""
+
+
+def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
+    """An affine everywhere, then B-splines near the target: the field is that of both, one after the other."""
     scene, ct, gtv = small
     own = own_recipe(tmp_path, "(MaximumNumberOfIterations 100)", "(MaximumNumberOfIterations 60)")
-    bspline = own.joinpath("bspline.txt").read_text(encoding="utf-8")
-    spacing = "(FinalGridSpacingInPhysicalUnits 8)\n"
-    affine = bspline.replace('"BSplineTransform"', '"AffineTransform"').replace(spacing, '(AutomaticScalesEstimation "true")\n')
-    own.joinpath("affine.txt").write_text(affine, encoding="utf-8")
+    own.joinpath("affine.txt").write_text(AFFINE, encoding="utf-8")
     toml = own.joinpath("recipe.toml").read_text(encoding="utf-8")
-    own.joinpath("recipe.toml").write_text(toml.replace('["bspline.txt"]', '["affine.txt", "bspline.txt"]'), encoding="utf-8")
+    stages = 'mask_mm = 10.0\nmask_from = 2\nparameter_maps = ["affine.txt", "bspline.txt"]'
+    own.joinpath("recipe.toml").write_text(toml.replace('parameter_maps = ["bspline.txt"]', stages), encoding="utf-8")
+    assert read_recipe(own).mask_from == 2
     motion = track(ct, focus=gtv, recipe=own)
     off = motion.reference_to_phase("00", gtv.points_mm) - scene.reference_to_phase("00", gtv.points_mm)
     assert np.linalg.norm(off, axis=-1).mean() < 1.0
