@@ -81,7 +81,7 @@ def _field_of(transform: Any, moving: Any, *, shape: tuple[int, ...], spacing_mm
     maps = [{key: tuple(values) for key, values in dict(transform.GetParameterMap(i)).items()} for i in range(transform.GetNumberOfParameterMaps())]
     added = all(each["HowToCombineTransforms"] == ("Add",) for each in maps[1:])
     if added and all(each["Transform"] == ("BSplineTransform",) and each["BSplineTransformSplineOrder"] == ("3",) for each in maps):
-        return np.sum([bspline_field(each, shape=shape, spacing_mm=spacing_mm) for each in maps], axis=0, dtype=np.float32)
+        return np.asarray(np.sum([bspline_field(each, shape=shape, spacing_mm=spacing_mm) for each in maps], axis=0, dtype=np.float32))
     return transformix_field(transform, moving, folder=folder)
 
 

@@ -128,7 +128,7 @@ AFFINE = """(Registration "MultiResolutionRegistration")
 def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
     """An affine everywhere, then B-splines near the target: the field is that of both, one after the other."""
     scene, ct, gtv = small
-    own = own_recipe(tmp_path, "(MaximumNumberOfIterations 100)", "(MaximumNumberOfIterations 60)")
+    own = own_recipe(tmp_path, "(MaximumNumberOfIterations 100)", '(MaximumNumberOfIterations 60)\n(ErodeMask "false")')
     own.joinpath("affine.txt").write_text(AFFINE, encoding="utf-8")
     toml = own.joinpath("recipe.toml").read_text(encoding="utf-8")
     stages = 'mask_mm = 10.0\nmask_from = 2\nparameter_maps = ["affine.txt", "bspline.txt"]'
