@@ -199,7 +199,7 @@ def require_even(geometry: Geometry, *, what: str) -> None:
             f"{what} needs slices at even distances",
             expected=f"{np.median(steps):.2f} mm throughout",
             found=f"{steps[worst]:.2f} mm between slices {worst + 1} and {worst + 2}",
-            do="Add the missing slices, or resample the CT to even slices first",
+            do="Add the missing slices, or resample the CT to even slices first (rt4d.resampling.evenly; --resample where there is one)",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from rt4d import geometry as grids
@@ -124,12 +125,17 @@ def _read_planning(request: ItvRequest, ct: FourDCT) -> CtImage | None:
 
 
 def _track(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget], *, progress: Progress | None) -> list[Motion]:
-    """One motion per target, focused on it; or one for all of the lungs."""
-    if request.whole_lung:
-        motion = track(ct, recipe=request.recipe, whole_lung=True, workers=request.workers, progress=progress)
-        return [motion] * len(drawn)
+    """One motion per target, focused on it; or one for all of the lungs. Phases that were drawn are not registered."""
     focuses = [_drawn_reference(ct, target) for target in drawn]
-    return [track(ct, focus=focus, recipe=request.recipe, workers=request.workers, progress=progress) for focus in focuses]
+    if not request.whole_lung:
+        return [
+            track(ct, focus=focus, recipe=request.recipe, skip=target.masks, workers=request.workers, progress=progress)
+            for focus, target in zip(focuses, drawn, strict=True)
+        ]
+    skip = frozenset.intersection(*(frozenset(target.masks) for target in drawn))
+    everywhere = reduce(Mask.__or__, focuses)
+    motion = track(ct, focus=everywhere, recipe=request.recipe, whole_lung=True, skip=skip, workers=request.workers, progress=progress)
+    return [motion] * len(drawn)
 
 
 def _drawn_reference(ct: FourDCT, target: DrawnTarget) -> Mask:
@@ -141,6 +147,6 @@ def _target(request: ItvRequest, ct: FourDCT, drawn: DrawnTarget, motion: Motion
     others = {label: mask for label, mask in drawn.masks.items() if label != ct.reference_label}
     masks = motion.carry(gtv, drawn=others)
     target = itv(masks, margin_mm=request.margin_mm, number=number)
-    checked = checks(motion, ct, gtv, masks=masks)
+    checked = tuple(check for check in checks(motion, ct, gtv, masks=masks) if check.phase not in others)
     result = TargetResult(drawn, motion, target, checked, mip_cross_check(ct, target))
     return replace(result, itv=target.with_verdict(verified=result.passed))

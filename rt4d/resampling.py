@@ -1,4 +1,4 @@
-"""A mask as a signed distance, and from one grid to another of the same frame of reference, finer than a voxel.
+"""A mask as a signed distance, and from one grid to another of the same frame of reference, finer than a voxel; uneven slices made even.
 
 The surface of a mask runs half-way between the centres inside and their neighbours outside; what lies beyond the grid is outside.
 """
@@ -6,6 +6,7 @@ The surface of a mask runs half-way between the centres inside and their neighbo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,10 @@ from scipy import ndimage
 from rt4d import geometry as grids
 from rt4d.errors import GeometryError, InputError
 from rt4d.geometry import Floats, Geometry
-from rt4d.volumes import Mask
+from rt4d.volumes import Mask, Volume
 
+MOST_PIECES = 50
+"""So many pieces of a mask keep their volume each; what is left over keeps it together."""
 HALF_OPEN = 1e-3
 """Of a voxel: how far sampling is shifted, so that a centre exactly on the surface belongs to one side and volume is neither won nor lost."""
 
@@ -39,8 +42,8 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
     """The same region on another grid of the same frame of reference, by linear interpolation of its signed distance.
 
     On its own grid it is the same mask, whatever it looks like. A region within another one stays within it, unless `keep_volume` is
-    asked for: then the surface is moved by up to half a voxel so that the volume is kept, of which small regions on thick slices lose
-    some at their caps otherwise. Refused (GeometryError): another frame of reference, a region
+    asked for: then the surface of each of its pieces is moved by up to half a voxel so that its volume is kept, of which small regions
+    on thick slices lose some at their caps otherwise. Refused (GeometryError): another frame of reference, a region
     that the other grid would cut, and one so small that it holds no centre of the other grid. An empty mask stays empty.
     """
     grids.require_same_frame(onto, mask.geometry, what="A mask cannot be resampled into another frame of reference")
@@ -50,18 +53,68 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
     if mask.is_empty:
         return Mask(inside, onto)
     _refuse_cut(mask, onto)
-    crop = _with_room(mask)
+    for piece in pieces(mask) if keep_volume else [mask]:
+        _add(piece, inside, onto, keep_volume=keep_volume)
+    if not inside.any():
+        small = f"{1000 * mask.volume_cm3:.1f} mm³ without a voxel centre"
+        raise GeometryError("A mask is too small for the grid that it is resampled onto", found=small)
+    return Mask(inside, onto)
+
+
+def _add(piece: Mask, inside: npt.NDArray[np.bool_], onto: Geometry, *, keep_volume: bool) -> None:
+    """Set the voxels of `inside` whose centres lie within the piece."""
+    crop = _with_room(piece)
     start, size = onto.box_around(_corners(crop.geometry))
     window = inside[tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))]
     target = onto.crop(start, size)
     distance = signed_distance_mm(crop)
     sampled = np.stack([_sample(distance, crop.geometry.to_index(centres)) for centres in _slices(target)])
-    level = level_that_keeps_volume(sampled, target, 1000 * mask.volume_cm3, reach_mm=min(mask.geometry.spacing_mm) / 2) if keep_volume else 0.0
-    window[:] = sampled < level
-    if not inside.any():
-        small = f"{1000 * mask.volume_cm3:.1f} mm³ without a voxel centre"
-        raise GeometryError("A mask is too small for the grid that it is resampled onto", found=small)
-    return Mask(inside, onto)
+    reach_mm = min(piece.geometry.spacing_mm) / 2
+    window |= sampled < (level_that_keeps_volume(sampled, target, 1000 * piece.volume_cm3, reach_mm=reach_mm) if keep_volume else 0.0)
+
+
+def pieces(mask: Mask) -> list[Mask]:
+    """The parts of a mask that do not touch, not even at a corner; beyond the 50 largest the rest as one. An empty mask has none."""
+    if mask.is_empty:
+        return []
+    start, size = mask.box()
+    window = tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))
+    number, count = ndimage.label(mask.inside[window], structure=np.ones((3, 3, 3)))
+    if count == 1:
+        return [mask]
+    by_size = np.argsort(-np.bincount(number.ravel())[1:], kind="stable") + 1
+    groups = [[int(one)] for one in by_size[:MOST_PIECES]] + ([by_size[MOST_PIECES:]] if count > MOST_PIECES else [])
+    found = []
+    for group in groups:
+        inside = np.zeros(mask.geometry.shape, dtype=bool)
+        inside[window] = np.isin(number, group)
+        found.append(Mask(inside, mask.geometry))
+    return found
+
+
+def evenly(volume: Volume, *, step_mm: float | None = None) -> Volume:
+    """The CT on slices at even distances (step_mm; the smallest distance there is where not given), linear between slices, same type.
+
+    The first slice stays where it is and none lies beyond the last. A CT with even slices is given back as it is.
+    Gaps are filled with what lies above and below them: tissue that no image shows. So this is only done where it is asked for.
+    """
+    known = volume.geometry.offsets_mm
+    if volume.geometry.is_even and step_mm is None:
+        return volume
+    step = float(np.diff(known).min()) if step_mm is None else step_mm
+    if not step > 0:
+        raise InputError("Slices need a distance", expected="step_mm above 0", found=step_mm)
+    offsets = np.arange(0.0, known[-1] + 1e-6 * step, step)
+    above = np.clip(np.searchsorted(known, offsets, side="right"), 1, len(known) - 1)
+    share = (offsets - known[above - 1]) / (known[above] - known[above - 1])
+    x, y, _ = volume.geometry.size
+    hu = np.empty((len(offsets), y, x), volume.hu.dtype)
+    for each, (k, t) in enumerate(zip(above, np.clip(share, 0.0, 1.0), strict=True)):
+        between = (1 - t) * volume.hu[k - 1] + t * volume.hu[k]
+        hu[each] = np.round(between) if np.issubdtype(hu.dtype, np.integer) else between
+    dx, dy, _ = volume.geometry.spacing_mm
+    even = replace(volume.geometry, size=(x, y, len(offsets)), spacing_mm=(dx, dy, step), slice_offsets_mm=None)
+    return Volume(hu, even)
 
 
 def _to_nearest(inside: npt.NDArray[np.bool_], geometry: Geometry, z_mm: Floats) -> Floats:

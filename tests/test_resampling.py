@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from rt4d.errors import GeometryError, InputError
 from rt4d.geometry import Geometry
-from rt4d.resampling import resample_mask, signed_distance_mm
-from rt4d.volumes import Mask
+from rt4d.resampling import evenly, resample_mask, signed_distance_mm
+from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES
 
 UNEVEN = (0.0, 2.0, 5.0, 6.5, 9.5)
@@ -142,3 +142,20 @@ def test_a_mask_without_a_centre_of_the_other_grid_is_refused_and_an_empty_one_s
         resample_mask(Mask(inside, grid()), coarse)
     with pytest.raises(InputError, match="no surface"):
         signed_distance_mm(Mask(np.zeros((5, 6, 7), dtype=bool), grid()))
+
+
+def test_uneven_slices_are_made_even_only_when_asked_and_keep_what_lies_on_slices() -> None:
+    """An image that is linear along z comes out exactly, and a slice position that was there keeps its image."""
+    here = grid(uneven=True)
+    hu = np.broadcast_to((10 * here.offsets_mm - 500)[:, None, None], here.shape).astype(np.int16)
+    even = evenly(Volume(hu, here), step_mm=0.5)
+    assert even.geometry.is_even
+    assert even.hu.dtype == np.int16
+    assert even.geometry.size == (7, 6, 20)
+    assert np.array_equal(even.hu[:, 0, 0], 10 * 0.5 * np.arange(20) - 500)
+    assert np.allclose(even.geometry.to_patient((0.0, 0.0, 10.0)), here.to_patient((0.0, 0.0, 2.0)))
+    assert evenly(Volume(hu, here)).geometry.spacing_mm[2] == 1.5
+    with pytest.raises(InputError, match="above 0"):
+        evenly(Volume(hu, here), step_mm=-1)
+    same = Volume(hu, grid())
+    assert evenly(same) is same

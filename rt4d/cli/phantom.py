@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rt4d.phantom import Phantom
+    from rt4d.phases import CtImage
     from rt4d.rois import Progress
+    from rt4d.volumes import Mask
 
 
 def phantom(
@@ -28,6 +30,7 @@ def phantom(
     gtv: Annotated[Path | None, typer.Option(metavar="RTSTRUCT", help="The real CT's structure set.")] = None,
     roi: Annotated[str, typer.Option(metavar="NAME", help="The GTV in it.")] = "GTV",
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help="Accept the structure set's frame of reference.")] = False,
+    resample: Annotated[bool, typer.Option("--resample", help="Interpolate a real CT whose slices are uneven.")] = False,
 ) -> int:
     """A breathing thorax with a tumour, or a real CT made to breathe: a 4D-CT as DICOM, a structure set of its GTV, and the truth.
 
@@ -37,12 +40,14 @@ def phantom(
     from rt4d.cli.values import triple
     from rt4d.outputs import require_new_folder
     from rt4d.phantom import Tumour, make_4dct
+    from rt4d.phantom import breathe as breathe_ct
 
     require_new_folder(out, not_inside=breathe)
     travel = triple(amplitude, option="--amplitude")
     with progress() as show:
         if breathe is not None:
-            case = _breathed(breathe, gtv, roi, travel, phases=phases, noise=noise, seed=seed, assume_same_frame=assume_same_frame, show=show)
+            ct, mask = _drawn_on(breathe, gtv, roi, assume_same_frame=assume_same_frame, resample=resample, show=show)
+            case = breathe_ct(ct, {roi: mask}, amplitude_mm=travel, phases=phases, noise_hu=noise, seed=seed, progress=show)
         else:
             nx, ny, nz = (int(n) for n in triple(size, option="--size"))
             case = make_4dct(
@@ -61,25 +66,18 @@ def phantom(
     return 0
 
 
-def _breathed(
-    folder: Path,
-    contours: Path | None,
-    roi: str,
-    travel: tuple[float, float, float],
-    *,
-    phases: int,
-    noise: float,
-    seed: int,
-    assume_same_frame: bool,
-    show: Progress,
-) -> Phantom:
+def _drawn_on(folder: Path, contours: Path | None, roi: str, *, assume_same_frame: bool, resample: bool, show: Progress) -> tuple[CtImage, Mask]:
+    """The real CT and its GTV; both on even slices where that was asked for."""
     from rt4d.dicom.series import read_ct
     from rt4d.dicom.structures import read_rtstruct
     from rt4d.errors import InputError
-    from rt4d.phantom import breathe
+    from rt4d.resampling import evenly, resample_mask
 
     if contours is None:
         raise InputError("A real CT is breathed around its GTV", do="Give its structure set with --gtv and the ROI with --roi")
     ct = read_ct(folder, progress=show)
     mask = read_rtstruct(contours, on=ct, assume_same_frame=assume_same_frame)[roi]
-    return breathe(ct, {roi: mask}, amplitude_mm=travel, phases=phases, noise_hu=noise, seed=seed, progress=show)
+    if resample:
+        ct = replace(ct, volume=evenly(ct.volume))
+        mask = resample_mask(mask, ct.geometry, keep_volume=True)
+    return ct, mask

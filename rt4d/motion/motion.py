@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from rt4d import geometry as grids
-from rt4d.errors import ContourError, GeometryError, NotFoundError, RegistrationError
+from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError, RegistrationError
 from rt4d.geometry import Floats, Geometry, Triple
 from rt4d.motion.fields import DisplacementField
 from rt4d.motion.recipe import Recipe
-from rt4d.resampling import level_that_keeps_volume, signed_distance_mm
+from rt4d.resampling import level_that_keeps_volume, pieces, signed_distance_mm
 from rt4d.volumes import Mask
 
 ROUND_MM = 5.0
@@ -74,7 +75,7 @@ class Motion:
 
     labels: all phases in the order of the cycle. fields: by label, of the registered phases, all on one grid (`region`); the reference
     has none, it does not move. failed: why, by label, of phases without one; nothing stands in for them. geometry: the 4D-CT's grid.
-    seconds: by label, how long each registration took.
+    seconds: by label, how long each registration took. skipped: phases that were not to be registered; drawn ones may take their place.
     """
 
     reference_label: str
@@ -85,12 +86,13 @@ class Motion:
     region: Geometry
     recipe: Recipe
     seconds: Mapping[str, float] = field(default_factory=dict)
+    skipped: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("fields", "failed", "seconds"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-        if {self.reference_label, *self.fields, *self.failed} != set(self.labels):
-            found = f"{', '.join(self.fields)}; failed {', '.join(self.failed)}"
+        if {self.reference_label, *self.fields, *self.failed, *self.skipped} != set(self.labels):
+            found = f"{', '.join(self.fields)}; failed {', '.join(self.failed)}; skipped {', '.join(self.skipped)}"
             raise NotFoundError("Each phase has a field or a reason for its lack", expected=", ".join(self.labels), found=found)
         for each in self.fields.values():
             grids.require(self.region, each.geometry, what="The fields of one motion lie on one grid")
@@ -132,7 +134,7 @@ class Motion:
         points = mask.points_mm
         centroids = {}
         for label in self.labels:
-            if label in self.failed:
+            if label in self.failed or label in self.skipped:
                 continue
             weights = np.ones(len(points)) if label == self.reference_label else np.clip(self._jacobian_at(label, points), 1e-6, None)
             x, y, z = np.average(self.reference_to_phase(label, points), axis=0, weights=weights)
@@ -142,23 +144,27 @@ class Motion:
     def carry(self, mask: Mask, *, drawn: Mapping[str, Mask] | None = None) -> PhaseMasks:
         """The anatomy of `mask` (drawn on the reference phase) as it lies in each phase, on the 4D-CT's grid.
 
-        A voxel of a phase is inside where its centre comes from inside the mask's surface (signed distance, finer than a voxel), which is moved
-        by up to half a voxel so that the volume is what the field says: flat faces between thick slices would lose some. In the reference it is
-        the mask itself; phases in `drawn` are taken as they are drawn. A mask that reaches beyond the region is refused.
+        A voxel of a phase is inside where its centre comes from inside the mask's surface (signed distance, finer than a voxel). The surface of
+        each piece is moved by up to half a voxel so that its volume is what the field says: flat faces between thick slices would lose some,
+        and small pieces more than large ones. In the reference it is the mask itself; phases in `drawn` are taken as they are drawn. A mask
+        that reaches beyond the region is refused.
         """
         drawn = dict(drawn or {})
         for label, each in ((self.reference_label, mask), *drawn.items()):
             grids.require(self.geometry, each.geometry, what=f"The mask of phase {label} lies on another grid than the 4D-CT")
             if label not in self.labels:
                 raise NotFoundError("A drawn mask belongs to no phase", expected=", ".join(self.labels), found=label)
+        if lacking := sorted(self.skipped - set(drawn)):
+            what = "A phase was neither registered nor drawn"
+            raise InputError(what, where=f"phase {lacking[0]}", do=f"Track again without skip={lacking[0]!r}, or give its drawn mask")
         if mask.is_empty:
             raise ContourError("An empty mask cannot be carried", where=f"phase {self.reference_label}")
         self._require_within(mask)
         masks = {self.reference_label: mask} | drawn
-        distance, around = _distance_around(mask)
+        parts = [(piece, *_distance_around(piece)) for piece in pieces(mask)]
         for label in self.fields:
             if label not in masks:
-                masks[label] = self._carried(label, mask, distance, around)
+                masks[label] = reduce(Mask.__or__, (self._carried(label, *part) for part in parts))
         failed = {label: reason for label, reason in self.failed.items() if label not in drawn}
         ordered = {label: masks[label] for label in self.labels if label in masks}
         return PhaseMasks(ordered, reference_label=self.reference_label, failed=failed, drawn=frozenset(drawn))
@@ -184,6 +190,8 @@ class Motion:
             return self.fields[label]
         if label in self.failed:
             raise RegistrationError("The registration of this phase failed", where=f"phase {label}", found=self.failed[label])
+        if label in self.skipped:
+            raise NotFoundError("This phase was not registered", where=f"phase {label}", do="Track again without skipping it")
         raise NotFoundError("No phase of that label", expected=f"one of {', '.join(self.labels)}", found=label)
 
     def _jacobian_at(self, label: str, points: Floats) -> Floats:
@@ -203,6 +211,7 @@ class Motion:
         largest = {label: float(np.linalg.norm(each.vectors_mm, axis=-1).max()) for label, each in self.fields.items()}
         moved = ", ".join(f"{label} {largest[label]:.1f}" for label in self.labels if label in largest)
         failed = f"; FAILED: {', '.join(self.failed)}" if self.failed else ""
+        failed += f"; skipped: {', '.join(label for label in self.labels if label in self.skipped)}" if self.skipped else ""
         return f"Motion({self.recipe.name}, reference {self.reference_label}; up to mm: {moved}{failed})"
 
 

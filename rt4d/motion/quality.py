@@ -77,7 +77,7 @@ def checks(motion: Motion, ct: FourDCT, mask: Mask, *, masks: Mapping[str, Mask]
         if label in motion.failed:
             why = f"Phase {label} could not be registered and is left out: {motion.failed[label]}"
             found.append(Check(label, "registration", None, None, "fail", why))
-        elif label != motion.reference_label:
+        elif label in motion.fields:
             found += _of_the_field(motion, label, mask) + _of_the_images(motion, label, ct[label].volume, near, carried[label])
     return tuple(found)
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rt4d import geometry as grids
-from rt4d.errors import ContourError, InputError, OutputError
+from rt4d.errors import ContourError, InputError, NotFoundError, OutputError
 from rt4d.geometry import Floats, Geometry
 from rt4d.motion import processes
 from rt4d.motion.fields import DisplacementField
@@ -34,6 +34,7 @@ def track(
     focus: Mask | None = None,
     recipe: str | Path | None = None,
     whole_lung: bool = False,
+    skip: Collection[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Motion:
@@ -41,6 +42,7 @@ def track(
 
     focus: the target on the reference phase; what is registered is its box and the recipe's margin (several targets far apart are
     better tracked one by one). whole_lung: the lungs instead. recipe: a name or a folder; 'lung_focus' or 'lung_4dct' where not given.
+    skip: labels of phases that need no registration, because they were drawn.
     workers: registrations side by side, one thread each; the cores there are where not given. The result does not depend on it.
 
     A phase whose registration failed has no field; `Motion.failed` says why. Refused: no focus, an empty one, one on another grid.
@@ -49,10 +51,13 @@ def track(
     _require_what_the_recipe_needs(ct, focus, chosen, whole_lung=whole_lung)
     if workers is not None and workers < 1:
         raise InputError("At least one worker is needed", found=workers)
+    if unknown := set(skip) - set(ct.labels):
+        raise NotFoundError("No phase of that label", expected=f"one of {', '.join(ct.labels)}", found=", ".join(sorted(unknown)))
+    skipped = frozenset(skip) - {ct.reference_label}
     region, mask = _region(ct, focus, chosen)
     folder = Path(tempfile.mkdtemp(prefix="rt4d-registration-"))
     try:
-        return _track_in(folder, ct, region, mask, chosen, workers=workers or processes.cores(), progress=progress)
+        return _track_in(folder, ct, region, mask, chosen, skipped=skipped, workers=workers or processes.cores(), progress=progress)
     except OSError as error:
         raise OutputError("The registration's temporary files could not be written", where=folder.parent, found=error.strerror) from error
     finally:
@@ -93,11 +98,12 @@ def _track_in(
     mask: Mask | None,
     recipe: Recipe,
     *,
+    skipped: frozenset[str],
     workers: int,
     progress: Progress | None,
 ) -> Motion:
     """Write the jobs, have them done, read the fields."""
-    labels = [label for label in ct.labels if label != ct.reference_label]
+    labels = [label for label in ct.labels if label != ct.reference_label and label not in skipped]
     reference = _prepared(ct.reference.volume.crop(*region), recipe)
     shared = _shared_files(folder, reference, mask.crop(*region) if mask else None, recipe)
     folders = {label: folder / label for label in labels}
@@ -113,7 +119,7 @@ def _track_in(
             fields[label] = answer
         else:
             failed[label] = answer
-    return Motion(ct.reference_label, ct.labels, fields, failed, ct.geometry, reference.geometry, recipe, clock.seconds)
+    return Motion(ct.reference_label, ct.labels, fields, failed, ct.geometry, reference.geometry, recipe, clock.seconds, skipped)
 
 
 def _reaching(whole: Geometry, region: tuple[Sequence[int], Sequence[int]], recipe: Recipe) -> tuple[list[int], list[int]]:

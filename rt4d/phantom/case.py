@@ -23,7 +23,7 @@ from rt4d.volumes import Mask, Volume
 
 
 class Target(Protocol):
-    """A region at the reference phase by its signed distance."""
+    """A region at the reference phase by a formula that is negative inside."""
 
     @property
     def name(self) -> str: ...
@@ -31,8 +31,12 @@ class Target(Protocol):
     @property
     def centre_mm(self) -> Triple: ...
 
+    @property
+    def mask(self) -> Mask | None:
+        """As a physician drew it on the reference phase; None where it is a formula."""
+
     def distance_mm(self, x: Array, y: Array, z: Array) -> Array:
-        """Signed distance in mm, negative inside; exactly zero on the surface."""
+        """Signed distance in mm, negative inside, exactly zero on the surface; of a drawn region only near it."""
 
     def shell_points_mm(self) -> Floats:
         """Points, shape (n, 3), whose box in a phase holds the region in it."""
@@ -42,8 +46,8 @@ class Target(Protocol):
 class Phantom:
     """A 4D-CT whose motion is known.
 
-    Truth masks hold the voxel centres whose place at the reference lies inside the target's formula (or the sub-voxel signed distance of a drawn
-    mask): no voxel is carried as a block. `parameters`: what it was made with, as it stands in truth.json.
+    Truth masks hold the voxel centres whose place at the reference lies inside the target's formula (or the rounded solid of a drawn mask, which
+    is itself the truth on the reference phase): no voxel is carried as a block. `parameters`: what it was made with, as it stands in truth.json.
     """
 
     ct: FourDCT
@@ -56,7 +60,9 @@ class Phantom:
         """The tumour as it lies in a phase, on the 4D-CT's grid."""
         self.ct[label]
         if (label, tumour) not in self._made:
-            self._made[label, tumour] = truth_mask(self._target(tumour), self.motion, label, self.ct.geometry)
+            target = self._target(tumour)
+            drawn = target.mask if label == self.ct.reference_label else None
+            self._made[label, tumour] = drawn or truth_mask(target, self.motion, label, self.ct.geometry)
         return self._made[label, tumour]
 
     @property

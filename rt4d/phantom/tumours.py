@@ -41,6 +41,11 @@ class Tumour:
         return tuple(float(d) for d in self.diameter_mm)
 
     @property
+    def mask(self) -> None:
+        """Nobody drew it: it is a formula."""
+        return None
+
+    @property
     def reach_mm(self) -> float:
         """A radius around the centre that holds all of it."""
         return max(self.diameters_mm) / 2 * (1 + self.lobulation)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -15,7 +16,13 @@ import pytest
 import rt4d
 from rt4d import cli
 from rt4d.agreement import dice
+from rt4d.dicom.ct_writer import new_identity, write_ct_series
+from rt4d.geometry import Geometry
 from rt4d.images import read_mask
+from rt4d.phases import CtImage
+from rt4d.resources import data_folder
+from rt4d.rois import Roi
+from rt4d.volumes import Mask, Volume
 from tests.cli.conftest import PHASES, QUICK
 
 
@@ -141,6 +148,83 @@ def test_a_result_goes_back_in_as_drawn_on_every_phase(written, result, tmp_path
     (target,) = json.loads(capsys.readouterr().out)["targets"]
     assert target["drawn"] == list(PHASES)
     assert (tmp_path / "out" / "itv.nii.gz").read_bytes() == (result[0] / "itv.nii.gz").read_bytes()
+
+
+def test_phases_that_were_drawn_are_not_registered(written, result, tmp_path, capsys):
+    arguments = ["itv", written / "4dct", "--gtv", result[0] / "rtstruct.dcm", "--roi", "GTV_T*", "--out", tmp_path / "out"]
+    assert cli.run([str(part) for part in arguments]) == 0
+    said = capsys.readouterr()
+    assert "registering phases: 0 of 0" in said.err or "registering" not in said.err
+    assert "drawn" in said.out
+
+
+def test_several_rois_each_have_their_own_itv_and_motion(written, case, tmp_path, capsys):
+    """A second target in the spine hardly moves; the tumour does."""
+    still = np.linalg.norm(case.ct.geometry.centres() - (0.0, 72.0, -21.0), axis=-1) < 12
+    both = {"GTV p": case.reference_gtv, "GTV n": Mask(still, case.ct.geometry)}
+    rois = [Roi(name, mask, "GTV") for name, mask in both.items()]
+    rt4d.write_rtstruct(tmp_path / "both.dcm", on=rt4d.read_4dct(written / "4dct").reference, rois=rois)
+    arguments = ["itv", written / "4dct", "--gtv", tmp_path / "both.dcm", "--roi", "GTV p", "--roi", "GTV n", "--recipe", QUICK]
+    assert cli.run([str(part) for part in [*arguments, "--out", tmp_path / "out", "--json"]]) in (0, 1)
+    first, second = json.loads(capsys.readouterr().out)["targets"]
+    assert [first["roi"], second["roi"]] == ["GTV p", "GTV n"]
+    assert first["name"] == "ITV1"
+    assert second["name"].startswith("ITV2")
+    assert first["amplitude_mm"]["z"] == pytest.approx(12, abs=1)
+    assert second["amplitude_mm"]["z"] < 2
+    one, two, together = (read_mask(tmp_path / "out" / f"{name}.nii.gz") for name in ("itv1", "itv2", "itv"))
+    assert np.array_equal(together.inside, (one | two).inside)
+    names = {str(roi.ROIName) for roi in pydicom.dcmread(tmp_path / "out" / "rtstruct.dcm").StructureSetROISequence}
+    assert {f"GTV{n}_T{label}" for n in (1, 2) for label in PHASES} < names
+
+
+def test_the_structure_set_can_be_written_for_the_planning_ct(written, result, case, tmp_path):
+    """A planning CT of the same frame on other, uneven slices: its images are referenced, and the ITV is where it was."""
+    here = case.ct.geometry
+    offsets = np.r_[0.0, np.cumsum(np.tile([2.5, 3.5], 38))]
+    grid = Geometry((150, 110, 77), (2.3, 2.3, 3.0), here.origin_mm, here.direction, here.frame_of_reference, tuple(offsets))
+    planning = CtImage(Volume(np.full(grid.shape, -700, np.int16), grid), new_identity(grid))
+    write_ct_series(planning, tmp_path / "planning")
+    arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--recipe", QUICK, "--planning", tmp_path / "planning"]
+    assert cli.run([str(part) for part in [*arguments, "--out", tmp_path / "out"]]) == 0
+    on = rt4d.read_ct(tmp_path / "planning")
+    drawn = rt4d.read_rtstruct(tmp_path / "out" / "rtstruct.dcm", on=on)
+    frame = pydicom.dcmread(tmp_path / "out" / "rtstruct.dcm").ReferencedFrameOfReferenceSequence[0]
+    assert str(frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].SeriesInstanceUID) == on.identity.series_uid
+    whole = read_mask(result[0] / "itv.nii.gz")
+    assert np.abs(np.subtract(drawn["ITV"].centroid_mm, whole.centroid_mm)).max() < 0.7
+    assert drawn["ITV"].volume_cm3 == pytest.approx(whole.volume_cm3, rel=0.05)
+    assert np.array_equal(read_mask(tmp_path / "out" / "itv.nii.gz").inside, whole.inside)
+
+
+def test_a_planning_ct_of_another_frame_is_refused(written, case, tmp_path, capsys):
+    grid = replace(case.ct.geometry, frame_of_reference="1.2.3.4")
+    write_ct_series(CtImage(Volume(case.ct.reference.volume.hu, grid), new_identity(grid)), tmp_path / "planning")
+    arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--planning", tmp_path / "planning", "--out", tmp_path / "out"]
+    assert cli.run([str(part) for part in arguments]) == 2
+    said = capsys.readouterr().err
+    assert "planning CT lies in another frame of reference" in said
+    assert "1.2.3.4" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_whole_lung_finds_the_same_target(written, tmp_path, capsys):
+    lungs = tmp_path / "lungs"
+    lungs.mkdir()
+    for file in (data_folder("registration") / "lung_4dct").iterdir():
+        text = file.read_text(encoding="utf-8").replace("(MaximumNumberOfIterations 500)", "(MaximumNumberOfIterations 80)")
+        (lungs / file.name).write_text(text, encoding="utf-8")
+    arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--whole-lung", "--recipe", lungs, "--out", tmp_path / "out", "--json"]
+    assert cli.run([str(part) for part in arguments]) == 0
+    (target,) = json.loads(capsys.readouterr().out)["targets"]
+    assert dice(read_mask(tmp_path / "out" / "itv.nii.gz"), read_mask(written / "truth" / "itv.nii.gz")) > 0.9
+    assert target["amplitude_mm"]["z"] == pytest.approx(12, abs=1.5)
+
+
+def test_whole_lung_with_a_recipe_for_one_target_is_refused(written, tmp_path, capsys):
+    arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--whole-lung", "--recipe", "lung_focus", "--out", tmp_path / "out"]
+    assert cli.run([str(part) for part in arguments]) == 2
+    assert "whole_lung needs a recipe for the lungs" in capsys.readouterr().err
 
 
 def test_a_failed_check_ends_with_1_and_an_unverified_name(written, tmp_path, monkeypatch, capsys):

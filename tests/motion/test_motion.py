@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rt4d.errors import ContourError, GeometryError, NotFoundError, RegistrationError
+from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError, RegistrationError
 from rt4d.motion import DisplacementField, Motion, PhaseMasks, read_recipe
 from rt4d.volumes import Mask
 from tests.conftest import POSES
@@ -55,6 +55,37 @@ def test_a_tumour_that_moves_to_the_feet_is_said_to_move_to_the_feet():
     assert motion.trajectory(gtv)["00"][2] < gtv.centroid_mm[2] - 8
     assert motion.reference_to_phase("00", scene.centre_mm)[2] < scene.centre_mm[2] - 8
     assert motion.phase_to_reference("00", scene.centre_mm)[2] > scene.centre_mm[2] + 5
+
+
+def test_each_piece_of_a_target_keeps_its_own_volume():
+    """A node of 8 mm beside a tumour of 30 mm on 3 mm slices: level for both together, the node would lose an eighth to the tumour."""
+    g = grid(size=(90, 50, 40))
+    scene = scene_on(g, amplitude_mm=(0.0, 0.0, -7.0))
+    centre, x = np.array(scene.centre_mm), g.centres()
+    node, tumour = (Mask(((x - centre - (dx, 0, 0)) ** 2).sum(-1) <= r**2, g) for dx, r in ((-35, 5), (15, 15)))
+    motion = known_motion(scene, g)
+    both, alone = motion.carry(node | tumour), motion.carry(node)
+    for label in ("00", "20", "80"):
+        assert np.array_equal((both[label] - motion.carry(tumour)[label]).inside, alone[label].inside)
+        exact = motion.trajectory(node)[label]
+        np.testing.assert_allclose(alone[label].centroid_mm, exact, atol=0.6)
+
+
+def test_phases_that_were_skipped_must_be_drawn():
+    g = grid()
+    scene = scene_on(g)
+    whole = known_motion(scene, g)
+    gtv = scene.tumour("50", g)
+    motion = replace(whole, fields={k: v for k, v in whole.fields.items() if k != "20"}, skipped=frozenset({"20"}))
+    with pytest.raises(InputError, match=r"neither registered nor drawn.*phase 20"):
+        motion.carry(gtv)
+    drawn = scene.tumour("20", g)
+    masks = motion.carry(gtv, drawn={"20": drawn})
+    assert masks["20"] is drawn
+    assert masks.drawn == {"20"}
+    assert "20" not in motion.trajectory(gtv)
+    with pytest.raises(NotFoundError, match="was not registered"):
+        motion.reference_to_phase("20", gtv.points_mm)
 
 
 @pytest.mark.parametrize("pose", ["HFS", "FFP", "oblique"])
