@@ -62,7 +62,9 @@ def phantom(
                 progress=show,
             )
         case.write(out, progress=show)
-    sys.stdout.write(f"{case.ct!r}\nTrue ITV {case.itv.volume_cm3:.2f} cm³\nTry: rt4d itv {out}/4dct --gtv {out}/gtv.dcm --out RESULT\n")
+    label = case.ct.reference_label
+    reference = "" if label == "50" else f" --reference {label}"
+    sys.stdout.write(f"{case.ct!r}\nTrue ITV {case.itv.volume_cm3:.2f} cm³\nTry: rt4d itv {out}/4dct --gtv {out}/gtv.dcm{reference} --out RESULT\n")
     return 0
 
 

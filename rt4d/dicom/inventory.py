@@ -10,7 +10,7 @@ from typing import Any
 
 from rt4d.dicom.folder import Contents, read_folder
 from rt4d.dicom.grouping import Grouping, group_by_phase
-from rt4d.dicom.headers import DicomFile, Slice, quiet
+from rt4d.dicom.headers import DicomFile, Slice
 from rt4d.dicom.phase_labels import kind_of
 from rt4d.dicom.phase_stacks import stack_phases
 from rt4d.dicom.pixels import require_readable
@@ -248,8 +248,7 @@ def _structure_sets(contents: Contents, patients: dict[tuple[str, str], str], pr
         if file.modality != "RTSTRUCT":
             continue
         try:
-            with quiet():
-                summary = summarise_rtstruct(file.path)
+            summary = summarise_rtstruct(file.path)
         except Rt4dError as error:
             problems.append(str(error))
             continue

@@ -6,7 +6,6 @@ Reads DICOM RT Structure Set Storage (PS3.3 A.19, C.8.8.5, C.8.8.6, C.8.8.8) as 
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
+from rt4d.dicom.headers import quiet
 from rt4d.errors import ContourError, DicomError, NotFoundError
 from rt4d.geometry import Floats
 
@@ -78,8 +78,7 @@ def summarise_rtstruct(source: str | Path | Dataset) -> StructureSetSummary:
     """
     dataset = source if isinstance(source, Dataset) else open_rtstruct(source)
     where = "" if isinstance(source, Dataset) else Path(source).name
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             require_rtstruct(dataset, where=where)
             return _summary(dataset)
@@ -94,8 +93,7 @@ def open_rtstruct(path: str | Path) -> Dataset:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("No structure set is here", where=path, do="Give the path of an RTSTRUCT file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             dataset: Dataset = pydicom.dcmread(path, force=True)
             require_rtstruct(dataset, where=path.name)

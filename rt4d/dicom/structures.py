@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar, overload
@@ -10,6 +9,7 @@ from typing import TypeVar, overload
 from pydicom.dataset import Dataset
 
 from rt4d.dicom import placing
+from rt4d.dicom.headers import quiet
 from rt4d.dicom.rasterise import Boundary, is_traced, without_repeats
 from rt4d.dicom.structure_file import (
     CLOSED,
@@ -187,8 +187,7 @@ def read_rtstruct(path: str | Path, *, on: CtImage, assume_same_frame: bool = Fa
     path = Path(path)
     dataset = open_rtstruct(path)
     summary = summarise_rtstruct(dataset)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of malformed values in elements that are none of our business
+    with quiet():  # pydicom warns of malformed values in elements that are none of our business
         _require_patient(dataset, on, path.name)
         if summary.rois and "ROIContourSequence" not in dataset:
             raise DicomError(
