@@ -1,11 +1,14 @@
 """The main job against the known truth and against the clock.
 
-    python benchmarks/itv.py accuracy DATA      generated and breathed real CTs (DATA: the folder with lung1_001, lung1_002, lung1_007)
+    python benchmarks/itv.py accuracy DATA      generated and breathed real CTs (DATA: the folder with lung1_001, lung1_002, lung1_007);
+                                                with --whole-lung by the recipe for both lungs
     python benchmarks/itv.py speed              one full-size 4D-CT, DICOM to all outputs, beside plastimatch and SimpleITK's demons
 
-How the truth is put on the grid: the sub-voxel signed distance of the reference GTV (the formula of a generated tumour, the signed
-distance of a physician's mask), carried by the known motion and thresholded at zero. A nearest-neighbour truth alone costs up to 0.1 DSC on
-3 mm slices. The mean surface distance (voxel faces, both ways) stands beside DSC as the fairer figure.
+How the truth is put on the grid: a voxel of a phase belongs where its centre comes, by the known motion, from inside the reference GTV's
+surface, which is finer than a voxel: the formula of a generated tumour; of a physician's mask the solid that keeps each piece's volume, the
+steps between slices rounded (rt4d.phantom.real_ct.DrawnRegion; a signed distance between voxel centres alone loses a tenth of small pieces,
+a nearest-neighbour truth costs up to 0.1 DSC on 3 mm slices). On the reference phase the physician's mask is the truth itself.
+The mean surface distance (voxel faces, both ways) stands beside DSC as the fairer figure.
 
 Registration recipes were chosen on other cases: other tumours, amplitudes, motion styles and seeds (registration/lung_focus/README.md).
 """
@@ -42,19 +45,19 @@ STYLE, SEED = 3, 2026
 """The spatial pattern of motion and the noise that the recipes have not seen."""
 
 
-def accuracy(data: Path, *, only: str) -> bool:
+def accuracy(data: Path, *, only: str, whole_lung: bool) -> bool:
     """Print a row per case; whether every row is within the limits."""
     print(f"{HEADER}   (worst phase; centroid error and mean surface distance in mm)", flush=True)
-    held = [row(name, make()) for name, make in cases(data) if only in name]
+    held = [row(name, make(), whole_lung=whole_lung) for name, make in cases(data) if only in name]
     print(f"{sum(held)} of {len(held)} cases within the limits")
     return all(held)
 
 
-def row(name: str, case: Phantom) -> bool:
+def row(name: str, case: Phantom, *, whole_lung: bool) -> bool:
     """One case through registration, carrying and checks, against its truth."""
     gtv = case.reference_gtv
     began = time.perf_counter()
-    motion = rt4d.track(case.ct, focus=gtv)
+    motion = rt4d.track(case.ct, focus=gtv, whole_lung=whole_lung)
     masks = motion.carry(gtv)
     target = rt4d.itv(masks)
     checked = checks(motion, case.ct, gtv, masks=masks)
@@ -178,10 +181,12 @@ def main() -> None:
     asked = verbs.add_parser("accuracy")
     asked.add_argument("data", type=Path)
     asked.add_argument("--only", default="", help="cases whose name contains this")
+    asked.add_argument("--whole-lung", action="store_true", help="register both lungs instead of the target's surroundings")
     verbs.add_parser("speed").add_argument("--no-peers", action="store_true")
     given = parser.parse_args()
-    held = accuracy(given.data, only=given.only) if given.verb == "accuracy" else speed(with_peers=not given.no_peers)
-    sys.exit(0 if held else 1)
+    if given.verb == "accuracy":
+        sys.exit(0 if accuracy(given.data, only=given.only, whole_lung=given.whole_lung) else 1)
+    sys.exit(0 if speed(with_peers=not given.no_peers) else 1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
 from rt4d.geometry import Floats, Geometry, Triple
@@ -21,6 +22,8 @@ from rt4d.volumes import Volume
 LUNG_WINDOW_HU = (-1000.0, 250.0)
 STEP_MM = 0.75
 INK, QUIET = "#1b1f24", "#68707a"
+OUTLINED = [withStroke(linewidth=2.5, foreground="black")]
+"""White on an image is read over bone and over lung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,9 @@ def _show_plane(axes: Axes, plane: Plane, volume: Volume, target: ITV) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     for place, text in ((0.02, plane.left), (0.98, plane.right)):
-        axes.text(place, 0.5, text, transform=axes.transAxes, color="white", fontsize=10, ha="center", va="center")
-    axes.plot([0.92 * reach - 20, 0.92 * reach], [0.92 * reach] * 2, color="white", linewidth=2)
-    axes.text(0.92 * reach - 10, 0.88 * reach, "2 cm", color="white", fontsize=8, ha="center", va="bottom")
+        axes.text(place, 0.5, text, transform=axes.transAxes, color="white", fontsize=10, ha="center", va="center", path_effects=OUTLINED)
+    axes.plot([0.92 * reach - 20, 0.92 * reach], [0.92 * reach] * 2, color="white", linewidth=2, path_effects=OUTLINED)
+    axes.text(0.92 * reach - 10, 0.88 * reach, "2 cm", color="white", fontsize=8, ha="center", va="bottom", path_effects=OUTLINED)
 
 
 def _draw_target(axes: Axes, plane: Plane, target: ITV) -> None:

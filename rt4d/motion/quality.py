@@ -224,4 +224,4 @@ def _similarity(label: str, before: float, after: float, limit: float) -> Check:
 def _at_most(label: str, name: str, value: float, limit: float, words: str) -> Check:
     """A figure whose size must not exceed the limit; one that is not a number fails."""
     good = abs(value) <= limit
-    return Check(label, name, value, limit, "pass" if good else "fail", f"Phase {label}: {words.format(value)} (limit {limit:g})")
+    return Check(label, name, value, limit, "pass" if good else "fail", f"Phase {label}: {words.format(value)} (limit {limit:.3g})")
