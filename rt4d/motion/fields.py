@@ -43,7 +43,7 @@ class DisplacementField:
         """u at points, shape (..., 3), linear between voxel centres; GeometryError where a point lies outside the field's grid."""
         points = np.asarray(points_mm, dtype=float)
         self._require_inside(points, what="A displacement is asked for where it is not known")
-        return self._near(points)
+        return self.near(points)
 
     def map(self, points_mm: npt.ArrayLike) -> Floats:
         """x + u(x), shape (..., 3)."""
@@ -99,8 +99,8 @@ class DisplacementField:
         gradient = along_axes @ g.matrix.T.astype(np.float32) + np.eye(3, dtype=np.float32)
         return np.asarray(_determinant(gradient), dtype=np.float32)
 
-    def _near(self, points: Floats) -> Floats:
-        """u at points; beyond the grid as at the nearest voxel."""
+    def near(self, points: Floats) -> Floats:
+        """u at points, shape (..., 3); beyond the grid as at the nearest voxel."""
         index = np.moveaxis(self.geometry.to_index(points), -1, 0)
         return np.moveaxis(_interpolated(np.moveaxis(self.vectors_mm, -1, 0), index), 0, -1)
 

@@ -93,9 +93,9 @@ def _of_the_field(motion: Motion, label: str, mask: Mask) -> list[Check]:
     moved = motion.reference_to_phase(label, points)
     residual = float(np.linalg.norm(motion.fields[label].inverse(moved)[0] - points, axis=-1).max())
     return [
-        _at_most(label, "jacobian_nonpositive_percent", folded, limits.jacobian_nonpositive_percent, "{:.2f} % of the field there is folded"),
-        _at_most(label, "gtv_volume_change_percent", change, limits.gtv_volume_change_percent, "the target's volume changes by {:+.1f} %"),
-        _at_most(label, "inverse_residual_mm", residual, limits.inverse_residual_mm, "points of the target come back within {:.2f} mm"),
+        limited(label, "jacobian_nonpositive_percent", folded, limits.jacobian_nonpositive_percent, "{:.2f} % of the field there is folded"),
+        limited(label, "gtv_volume_change_percent", change, limits.gtv_volume_change_percent, "the target's volume changes by {:+.1f} %"),
+        limited(label, "inverse_residual_mm", residual, limits.inverse_residual_mm, "points of the target come back within {:.2f} mm"),
     ]
 
 
@@ -105,16 +105,16 @@ def _of_the_images(motion: Motion, label: str, phase: Volume, near: Surroundings
     pulled = _look_up(phase.hu, phase.geometry, motion.reference_to_phase(label, near.points_mm))
     unmoved = phase.hu[_slices(near)].astype(np.float32)
     around, edge = (near.distance_mm < limit for limit in (AROUND_MM, EDGE_MM))
-    before, after = (_correlation(near.hu[around], image[around]) for image in (unmoved, pulled))
+    before, after = (correlation(near.hu[around], image[around]) for image in (unmoved, pulled))
     change = float("nan") if carried.is_empty else float(phase.hu[carried.inside].mean()) - near.hu_inside
     shift = remaining_shift_mm(near.hu, pulled, edge, near.geometry)
     length = float(np.linalg.norm(shift))
     x, y, z = near.geometry.matrix @ shift
     where = f" (x {x:+.1f}, y {y:+.1f}, z {z:+.1f} mm)"
     return [
-        _similarity(label, before, after, limits.similarity),
-        _at_most(label, "gtv_mean_hu_change", change, limits.gtv_mean_hu_change + _rim_hu(near), "the mean inside the target changes by {:+.0f} HU"),
-        _at_most(label, "residual_shift_mm", length, limits.residual_shift_mm, "a shift of {:.1f} mm would still match the target better" + where),
+        similar(label, before, after, limits.similarity),
+        limited(label, "gtv_mean_hu_change", change, limits.gtv_mean_hu_change + _rim_hu(near), "the mean inside the target changes by {:+.0f} HU"),
+        limited(label, "residual_shift_mm", length, limits.residual_shift_mm, "a shift of {:.1f} mm would still match the target better" + where),
     ]
 
 
@@ -208,20 +208,26 @@ def _look_up(array: npt.NDArray[np.generic], geometry: Geometry, points_mm: Floa
     return np.asarray(ndimage.map_coordinates(array, index, order=1, mode="nearest", output=np.float32))
 
 
-def _correlation(a: Array, b: Array) -> float:
+def correlation(a: Array, b: Array) -> float:
     """Normalised cross-correlation (Pearson's); 0 where either is constant."""
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64)))
     return float((a * b).sum(dtype=np.float64)) / size if size > 0 else 0.0
 
 
-def _similarity(label: str, before: float, after: float, limit: float) -> Check:
+def similar(label: str, before: float, after: float, limit: float, *, where: str = "around the target") -> Check:
+    """The similarity before and after; it must reach the limit, and not have become worse."""
     good = after >= limit and after >= before - WORSE_BY
-    said = f"Phase {label}: similarity around the target {after:.3f}, {before:.3f} before registration (limit {limit:g}, and no worse than before)"
+    said = f"{_of(label)}similarity {where} {after:.3f}, {before:.3f} before registration (limit {limit:g}, and no worse than before)"
     return Check(label, "similarity", after, limit, "pass" if good else "fail", said)
 
 
-def _at_most(label: str, name: str, value: float, limit: float, words: str) -> Check:
+def limited(label: str, name: str, value: float, limit: float, words: str) -> Check:
     """A figure whose size must not exceed the limit; one that is not a number fails."""
     good = abs(value) <= limit
-    return Check(label, name, value, limit, "pass" if good else "fail", f"Phase {label}: {words.format(value)} (limit {limit:.3g})")
+    return Check(label, name, value, limit, "pass" if good else "fail", f"{_of(label)}{words.format(value)} (limit {limit:.3g})")
+
+
+def _of(label: str) -> str:
+    """How a sentence begins: with the phase, where there is one."""
+    return f"Phase {label}: " if label else ""
