@@ -22,6 +22,10 @@ _HOMES = {
     "read_ct": "rt4d.dicom.series",
     "read_rtstruct": "rt4d.dicom.structures",
     "write_rtstruct": "rt4d.dicom.structures",
+    "read_seg": "rt4d.dicom.segmentation",
+    "write_seg": "rt4d.dicom.segmentation",
+    "read_deformable_registration": "rt4d.motion.registration_objects",
+    "write_deformable_registration": "rt4d.motion.registration_objects",
     "track": "rt4d.motion",
     "Motion": "rt4d.motion",
     "itv": "rt4d.target",
@@ -51,18 +55,24 @@ __all__ = [
     "itv",
     "read_4dct",
     "read_ct",
+    "read_deformable_registration",
     "read_rtstruct",
+    "read_seg",
     "track",
+    "write_deformable_registration",
     "write_rtstruct",
+    "write_seg",
 ]
 
 if TYPE_CHECKING:
     from rt4d.dicom.fourdct import read_4dct
+    from rt4d.dicom.segmentation import read_seg, write_seg
     from rt4d.dicom.series import read_ct
     from rt4d.dicom.structures import read_rtstruct, write_rtstruct
     from rt4d.errors import Rt4dError
     from rt4d.geometry import Geometry
     from rt4d.motion import Motion, track
+    from rt4d.motion.registration_objects import read_deformable_registration, write_deformable_registration
     from rt4d.phases import CtImage, FourDCT, Phase
     from rt4d.rois import Roi
     from rt4d.target import ITV, itv

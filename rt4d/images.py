@@ -1,13 +1,16 @@
-"""Masks and volumes as image files that other programs open: NIfTI, MHA, NRRD, through SimpleITK.
+"""Masks, volumes and displacement fields as image files that other programs open: NIfTI, MHA, NRRD, by their ending, through SimpleITK.
 
 A file without a DICOM frame of reference gets none: its grid then meets others on trust of position alone.
+
+A displacement field is an image of three numbers per voxel, LPS mm, as ITK, ANTs, elastix and plastimatch exchange it. In NIfTI too: it has
+the intent 'vector' (1007), whose numbers ITK takes as they stand. NIfTI's own 'displacement vector' (1006) is RAS; ITK turns it when reading.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,6 +19,9 @@ from rt4d import geometry as grids
 from rt4d.errors import GeometryError, InputError, NotFoundError, OutputError
 from rt4d.geometry import Geometry
 from rt4d.volumes import Mask, Volume
+
+if TYPE_CHECKING:
+    from rt4d.motion import DisplacementField
 
 FORMATS = (".nii.gz", ".nii", ".mha", ".nrrd")
 
@@ -30,6 +36,11 @@ def write_volume(path: str | Path, volume: Volume) -> Path:
     """The path of a volume written in its own number type, whole or not at all; refused on uneven slices."""
     grids.require_even(volume.geometry, what="An image file")
     return _write(Path(path), volume.hu, volume.geometry)
+
+
+def write_field(path: str | Path, field: DisplacementField) -> Path:
+    """The path of a displacement field written as float32 vectors, LPS mm, whole or not at all."""
+    return _write(Path(path), field.vectors_mm, field.geometry)
 
 
 def read_mask(path: str | Path) -> Mask:
@@ -47,7 +58,17 @@ def read_volume(path: str | Path) -> Volume:
     return Volume(*_read(Path(path)))
 
 
-def _read(path: Path) -> tuple[Any, Geometry]:
+def read_field(path: str | Path) -> DisplacementField:
+    """The displacement field in a file of three numbers per voxel, LPS mm, as float32: x lies at x + u(x). Undefined vectors are refused."""
+    from rt4d.motion import DisplacementField
+
+    array, geometry = _read(Path(path), numbers=3)
+    if not np.isfinite(array).all():
+        raise InputError("A displacement field must be finite", where=path, found="infinite or undefined vectors")
+    return DisplacementField(array.astype(np.float32), geometry)
+
+
+def _read(path: Path, *, numbers: int = 1) -> tuple[Any, Geometry]:
     if not path.is_file():
         raise NotFoundError("No such file", where=path)
     try:
@@ -55,9 +76,10 @@ def _read(path: Path) -> tuple[Any, Geometry]:
     except RuntimeError as error:
         do = f"Give a whole file of the kind {', '.join(FORMATS)}"
         raise InputError("This image file cannot be read", where=path, found=_last_line(error), do=do) from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != numbers:
         found = f"{image.GetDimension()} dimensions, {image.GetNumberOfComponentsPerPixel()} values per voxel"
-        raise InputError("An image of one number per voxel in three dimensions is needed", where=path, found=found)
+        needed = "one number" if numbers == 1 else f"{numbers} numbers"
+        raise InputError(f"An image of {needed} per voxel in three dimensions is needed", where=path, found=found)
     return right_handed(sitk.GetArrayFromImage(image), image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection(), where=path)
 
 
@@ -83,7 +105,7 @@ def _rotation(matrix: Any) -> Any:
 def _write(path: Path, array: Any, geometry: Geometry) -> Path:
     if not (suffix := next((s for s in FORMATS if path.name.lower().endswith(s)), "")):
         raise InputError("Not a kind of image file that is written here", where=path.name, expected=" ".join(FORMATS))
-    image = sitk.GetImageFromArray(array)
+    image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
     image.SetSpacing(geometry.spacing_mm)
     image.SetOrigin(geometry.origin_mm)
     image.SetDirection(geometry.direction)

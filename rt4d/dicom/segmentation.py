@@ -1,0 +1,430 @@
+"""DICOM Segmentation objects (PS3.3 A.51): masks written as one segment each (`write_seg`), and read on the grid of a CT (`read_seg`).
+
+What is written is BINARY, built by highdicom: a frame for each slice that a segment has voxels on, with that slice's own position, so uneven
+and oblique stacks need no more than even ones. What is read is placed by position and orientation alone: frames may come in any order,
+turned within their plane, cropped, or be left out where they are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+from rt4d import __version__
+from rt4d import geometry as grids
+from rt4d.dicom.headers import quiet
+from rt4d.dicom.object_file import (
+    item,
+    open_object,
+    referenced_series,
+    refusing,
+    require_patient,
+    save_whole,
+    set_patient_and_study,
+    set_series_and_equipment,
+    text,
+)
+from rt4d.dicom.structure_writer import THERAPEUTIC_ROLES
+from rt4d.errors import ContourError, DicomError, GeometryError, InputError, NotFoundError
+from rt4d.geometry import POSITION_TOLERANCE_MM, Floats, Geometry
+from rt4d.phases import CtImage
+from rt4d.rois import Roi
+from rt4d.volumes import Mask
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
+
+SEGMENTATION, LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
+PLACED_VOXELS = 0.1
+"""So far a frame's pixels may lie from voxel centres: what rounding of positions makes; more is another grid."""
+MAX_SLICES, MAX_PIXELS, MAX_VOXELS = 5000, 2**26, 2**30
+"""Of the grid and of one frame that are believed: a broken file may claim more than memory holds."""
+
+_ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
+_SPATIAL = ("309825002", "SCT", "Spatial and Relational Concept")
+_ANATOMICAL = ("91723000", "SCT", "Anatomical Structure")
+_TISSUE = ("85756007", "SCT", "Tissue")
+_DEFORMABLE_MODELS = ("123111", "DCM", "Deformable Models")
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
+
+
+def write_seg(path: str | Path, *, on: CtImage, rois: Sequence[Roi], label: str = "rt4d") -> Path:
+    """A binary segmentation of the masks, one segment each, on the slices of `on`; reading it back gives exactly these masks. Returns its path.
+
+    Segments may overlap. The masks lie on the grid of `on` (GeometryError otherwise). Refused: no ROI, two of one name, an empty mask, a
+    label over 16 characters, a CT without a frame of reference. What was at `path` is replaced, and only once the new file is whole.
+    """
+    _check(on, rois, label)
+    with quiet():
+        dataset = _segmentation(on, rois, label)
+    return save_whole(dataset, Path(path), what="The segmentation")
+
+
+def _check(on: CtImage, rois: Sequence[Roi], label: str) -> None:
+    if not rois:
+        raise ContourError("A segmentation needs at least one ROI")
+    if not 1 <= len(label) <= 16 or "\\" in label:
+        raise InputError("A segmentation's label has 1 to 16 characters and no backslash", found=repr(label))
+    if not on.geometry.frame_of_reference:
+        what = "A CT without a frame of reference cannot carry a segmentation"
+        raise DicomError(what, where=on.identity.series_uid, expected="FrameOfReferenceUID")
+    if len(on.identity.sop_instance_uids) != on.geometry.size[2]:
+        raise DicomError("A CT must name one image for each slice", expected=on.geometry.size[2], found=len(on.identity.sop_instance_uids))
+    names = [roi.name for roi in rois]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ContourError("Two ROIs of one segmentation have the same name", found=", ".join(doubled))
+    for roi in rois:
+        what = f"ROI {roi.name} lies on another grid than the CT"
+        grids.require(on.geometry, roi.mask.geometry, what=what, do="Resample it onto the CT's grid first")
+        if roi.mask.is_empty:
+            raise ContourError(f"ROI {roi.name} is empty, so that there is nothing to write")
+
+
+def _segmentation(on: CtImage, rois: Sequence[Roi], label: str) -> Segmentation:
+    from highdicom.seg import Segmentation
+
+    used = np.flatnonzero(np.any([roi.mask.inside.any(axis=(1, 2)) for roi in rois], axis=0)).tolist()
+    made = Segmentation(
+        source_images=[_source(on, z) for z in used],
+        pixel_array=np.stack([roi.mask.inside[used] for roi in rois], axis=-1),
+        segmentation_type="BINARY",
+        segment_descriptions=[_description(number, roi) for number, roi in enumerate(rois, start=1)],
+        series_instance_uid=generate_uid(prefix=None),
+        series_number=1,
+        sop_instance_uid=generate_uid(prefix=None),
+        instance_number=1,
+        manufacturer="rt4d",
+        manufacturer_model_name="rt4d",
+        software_versions=__version__,
+        device_serial_number="0",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        content_label="SEGMENTATION",
+        content_description=label,
+    )
+    set_patient_and_study(made, on.identity, written="".join([label, *(roi.name + roi.description for roi in rois)]))
+    set_series_and_equipment(made, modality="SEG", description=label)
+    made.PositionReferenceIndicator = on.identity.patient.get("PositionReferenceIndicator", "")
+    made.ReferencedSeriesSequence = [referenced_series(on.identity)]
+    measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SpacingBetweenSlices = _decimals(on.geometry.spacing_mm[2:])[0]  # highdicom's would be that between the slices that hold voxels
+    if not on.geometry.is_even:
+        del measures.SpacingBetweenSlices
+    _refer_to_slices(made, on)
+    return made
+
+
+def _source(on: CtImage, z: int) -> Dataset:
+    """What highdicom asks of one slice, and nothing of the patient: that is set by ourselves, malformed values left out."""
+    geometry = on.geometry
+    nothing = dict.fromkeys(("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"), "")
+    source = item(**nothing, StudyDate=None, StudyTime=None, ReferringPhysicianName="", Modality="CT")
+    source.SOPClassUID, source.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", _placeholder(on, z)
+    source.StudyInstanceUID, source.SeriesInstanceUID = on.identity.study_uid, on.identity.series_uid
+    source.FrameOfReferenceUID = geometry.frame_of_reference
+    source.Columns, source.Rows = geometry.size[:2]
+    source.ImagePositionPatient = _decimals(geometry.to_patient((0, 0, z)))
+    source.ImageOrientationPatient = _decimals(geometry.matrix[:, :2].T)
+    source.PixelSpacing = _decimals((geometry.spacing_mm[1], geometry.spacing_mm[0]))
+    source.SliceThickness = _decimals(geometry.spacing_mm[2:])[0]
+    return source
+
+
+def _placeholder(on: CtImage, z: int) -> str:
+    """The UID by which highdicom knows a slice: its own; of a multi-frame CT, whose slices share one, that and the slice."""
+    return on.identity.sop_instance_uids[z] if on.identity.frame_numbers is None else f"2.25.{z + 1}"
+
+
+def _refer_to_slices(made: Dataset, on: CtImage) -> None:
+    """Let every reference to a slice of the CT name the class of its file, and in a multi-frame one the frame."""
+    slices = {_placeholder(on, z): z for z in range(on.geometry.size[2])}
+    derivations = [derivation for group in made.PerFrameFunctionalGroupsSequence for derivation in group.DerivationImageSequence]
+    named = [*made.SourceImageSequence, *(source for derivation in derivations for source in derivation.SourceImageSequence)]
+    for source in {id(source): source for source in named}.values():  # frames of one slice share the item
+        z = slices[source.ReferencedSOPInstanceUID]
+        source.ReferencedSOPClassUID = on.identity.sop_class_uid
+        source.ReferencedSOPInstanceUID = on.identity.sop_instance_uids[z]
+        if on.identity.frame_numbers is not None:
+            source.ReferencedFrameNumber = on.identity.frame_numbers[z]
+
+
+def _description(number: int, roi: Roi) -> SegmentDescription:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
+
+    category, kind = _codes(roi.kind)
+    described = SegmentDescription(
+        segment_number=number,
+        segment_label=roi.name,
+        segmented_property_category=CodedConcept(*category),
+        segmented_property_type=CodedConcept(*kind),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=AlgorithmIdentificationSequence(name="rt4d", family=CodedConcept(*_DEFORMABLE_MODELS), version=__version__),
+        display_color=CIELabColor.from_rgb(*roi.colour),
+    )
+    if roi.description:
+        described.SegmentDescription = roi.description[:1024]
+    return described
+
+
+def _codes(kind: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    """Category (CID 7150) and type of a segment: of targets those of CID 9534 Radiotherapy Targets, of organs and the rest something general."""
+    if kind in THERAPEUTIC_ROLES:
+        return (_ABNORMAL if kind == "GTV" else _SPATIAL), THERAPEUTIC_ROLES[kind]
+    return (_ANATOMICAL, _ANATOMICAL) if kind in ("ORGAN", "OAR", "AVOIDANCE", "EXTERNAL") else (_TISSUE, _TISSUE)
+
+
+def _decimals(numbers: Any) -> list[str]:
+    return [str(format_number_as_ds(float(number) + 0.0)) for number in np.ravel(numbers)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """Where one frame lies: the centre of its first pixel, the directions along a row and down a column, the spacing along each."""
+
+    segment: int
+    position_mm: Floats
+    along_row: Floats
+    down_column: Floats
+    spacing_mm: tuple[float, float]
+
+    def corners(self, rows: int, columns: int) -> Floats:
+        """The centres of the first pixel, the last of the first row and the first of the last row, shape (3, 3)."""
+        right = self.along_row * self.spacing_mm[0] * (columns - 1)
+        return np.stack([self.position_mm, self.position_mm + right, self.position_mm + self.down_column * self.spacing_mm[1] * (rows - 1)])
+
+
+class Segments(Mapping[str, Mask]):
+    """The segments of a segmentation as masks on one grid, made when asked for and kept; they may overlap.
+
+    Asking for one raises NotFoundError (no such name) or ContourError (two of that name, empty, partly outside the CT).
+    """
+
+    def __init__(
+        self,
+        names: Mapping[int, str],
+        frames: Sequence[tuple[int, npt.NDArray[np.intp]]],
+        pixels: _Pixels,
+        *,
+        geometry: Geometry,
+        where: str = "",
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.geometry, self.notes = geometry, notes
+        self._numbers, self._frames, self._pixels, self._where = names, frames, pixels, where
+        self._masks: dict[str, Mask] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all segments in the order of the file."""
+        return tuple(self._numbers.values())
+
+    def __getitem__(self, name: str) -> Mask:
+        if name not in self._masks:
+            self._masks[name] = self._mask(name)
+        return self._masks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name in self.names if self.names.count(name) == 1])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        return f"Segments({', '.join(self.names)})"
+
+    def _mask(self, name: str) -> Mask:
+        numbers = [number for number, each in self._numbers.items() if each == name]
+        if not numbers:
+            raise NotFoundError("No segment of that name", where=self._where, expected=f"one of {', '.join(self.names)}", found=name)
+        if len(numbers) > 1:
+            raise ContourError(f"Several segments are called {name}", where=self._where, found=f"numbers {', '.join(map(str, numbers))}")
+        inside = np.zeros(self.geometry.shape, dtype=bool)
+        beyond = 0
+        for frame, (number, placing) in enumerate(self._frames):
+            if number in (numbers[0], 0):
+                with refusing("The segmentation", self._where):
+                    row, column = np.nonzero(self._pixels.inside(frame, numbers[0]))
+                index = placing[0] + row[:, None] * placing[1] + column[:, None] * placing[2]
+                here = np.all((index >= 0) & (index < self.geometry.size), axis=1)
+                beyond += int(np.count_nonzero(~here))
+                x, y, z = index[here].T
+                inside[z, y, x] = True
+        if beyond:
+            do = "Give the CT that it was drawn on"
+            raise ContourError(f"Segment {name} lies partly outside the image", where=self._where, found=f"{beyond} of its voxels beyond", do=do)
+        if not inside.any():
+            raise ContourError(f"Segment {name} is empty", where=self._where)
+        return Mask(inside, self.geometry)
+
+
+class _Pixels:
+    """The frames of a segmentation, one at a time."""
+
+    def __init__(self, dataset: Dataset, *, where: str, threshold: float | None) -> None:
+        self._dataset, self._limit, self.is_label_map = dataset, 0.5, dataset.SOPClassUID == LABEL_MAP
+        self.rows, self.columns, self.frames = int(dataset.Rows), int(dataset.Columns), int(dataset.get("NumberOfFrames") or 1)
+        self._bits = int(dataset.BitsAllocated)
+        self._native = str(dataset.file_meta.TransferSyntaxUID) in _NATIVE
+        if text(dataset, "SegmentationType") == "FRACTIONAL":
+            if threshold is None:
+                do = "Say from which fraction on a voxel is inside: threshold=0.5"
+                raise ContourError("A fractional segmentation is no mask", where=where, found=text(dataset, "SegmentationFractionalType"), do=do)
+            self._limit = threshold * int(dataset.MaximumFractionalValue)
+        needed = (self.rows * self.columns * self.frames * self._bits + 7) // 8
+        if self._bits not in (1, 8, 16) or min(self.rows, self.columns, self.frames) < 1 or self.rows * self.columns > MAX_PIXELS:
+            found = f"{self.frames} frames of {self.columns}×{self.rows}, {self._bits} bits"
+            raise DicomError("A segmentation's frames cannot be what it says", where=where, found=found)
+        if self._native and len(dataset.PixelData) < needed:
+            raise DicomError("A segmentation is cut short", where=where, expected=f"{needed} bytes of pixels", found=len(dataset.PixelData))
+
+    def inside(self, frame: int, segment: int) -> npt.NDArray[np.bool_]:
+        """The pixels of a frame that belong to the segment, shape (rows, columns)."""
+        values = self._values(frame)
+        return np.asarray(values == segment if self.is_label_map else (values >= self._limit) & (values > 0))
+
+    def _values(self, frame: int) -> npt.NDArray[Any]:
+        if not self._native:
+            from pydicom.pixels.utils import pixel_array
+
+            return pixel_array(self._dataset, index=frame, raw=True)
+        count, data = self.rows * self.columns, self._dataset.PixelData
+        if self._bits > 1:
+            values = np.frombuffer(data, dtype="u1" if self._bits == 8 else "<u2", count=count, offset=frame * count * self._bits // 8)
+            return values.reshape(self.rows, self.columns)
+        first = frame * count
+        packed = np.frombuffer(data[first // 8 : (first + count + 7) // 8], dtype="u1")
+        return np.unpackbits(packed, bitorder="little")[first % 8 :][:count].reshape(self.rows, self.columns)
+
+
+def read_seg(path: str | Path, *, on: CtImage | None = None, assume_same_frame: bool = False, threshold: float | None = None) -> Segments:
+    """The segments of a segmentation as masks by name: on the grid of the CT, or without one on the grid that its own frames make.
+
+    Frames are placed by their position and orientation. Refused: another patient; another frame of reference than the CT's, or none,
+    unless `assume_same_frame`; frames that do not lie on the CT's voxels; a fractional one, unless a `threshold` (0 to 1) says from
+    which fraction on a voxel is inside. Without a CT, slices left out where evenly spaced ones are empty are put back.
+    """
+    path = Path(path)
+    if threshold is not None and not 0 < threshold <= 1:
+        raise InputError("A threshold is a fraction", expected="more than 0, at most 1", found=threshold)
+    dataset = open_object(path, (SEGMENTATION, LABEL_MAP), what="A DICOM segmentation")
+    with refusing("The segmentation", path.name):
+        notes = _require_belonging(dataset, on, path.name, assume_same_frame=assume_same_frame) if on else ()
+        pixels = _Pixels(dataset, where=path.name, threshold=threshold)
+        planes = _planes(dataset, pixels, path.name)
+        names = {int(each.SegmentNumber): text(each, "SegmentLabel") or f"segment {each.SegmentNumber}" for each in dataset.SegmentSequence}
+        names = {number: name for number, name in names.items() if number > 0}
+        geometry = on.geometry if on else _grid(planes, dataset, pixels, path.name)
+        frames = [(plane.segment, _placing(plane, geometry, pixels, where=f"{path.name}, frame {n}")) for n, plane in enumerate(planes, start=1)]
+    return Segments(names, frames, pixels, geometry=geometry, where=path.name, notes=notes)
+
+
+def _require_belonging(dataset: Dataset, on: CtImage, where: str, *, assume_same_frame: bool) -> tuple[str, ...]:
+    require_patient(dataset, on, what="The segmentation", where=where)
+    mine, theirs = on.geometry.frame_of_reference, text(dataset, "FrameOfReferenceUID")
+    if mine and mine == theirs:
+        return ()
+    if not assume_same_frame:
+        raise ContourError(
+            "The segmentation lies in another frame of reference than the CT",
+            where=where,
+            expected=mine or "a CT that names its frame of reference (this one names none)",
+            found=theirs or "none named",
+            do="Give the CT that it was drawn on, or assume_same_frame=True where you know that both are one",
+        )
+    return (f"{where} is on frame of reference {theirs or 'none'}, the CT on {mine or 'none'}: taken as the same because told so",)
+
+
+def _planes(dataset: Dataset, pixels: _Pixels, where: str) -> list[_Plane]:
+    """Where each frame lies and which segment it shows, 0 of a label map, whose frames show all."""
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    if len(groups) != pixels.frames:
+        raise DicomError("A segmentation does not place all its frames", where=where, expected=f"{pixels.frames} places", found=len(groups))
+    return [_plane(group, shared, is_label_map=pixels.is_label_map) for group in groups]
+
+
+def _plane(group: Dataset, shared: Dataset, *, is_label_map: bool) -> _Plane:
+    def of(macro: str) -> Dataset:
+        found: Dataset = (group.get(macro) or shared[macro].value)[0]
+        return found
+
+    orientation = np.array(of("PlaneOrientationSequence").ImageOrientationPatient, dtype=float)
+    position = np.array(of("PlanePositionSequence").ImagePositionPatient, dtype=float)
+    between_rows, between_columns = (float(v) for v in of("PixelMeasuresSequence").PixelSpacing)
+    if not np.isfinite([*orientation, *position, between_rows, between_columns]).all() or orientation.size != 6 or position.size != 3:
+        raise DicomError("A frame's place is not six directions, three coordinates and two spacings")
+    segment = 0 if is_label_map else int(of("SegmentIdentificationSequence").ReferencedSegmentNumber)
+    return _Plane(segment, position, orientation[:3], orientation[3:], (between_columns, between_rows))
+
+
+def _placing(plane: _Plane, on: Geometry, pixels: _Pixels, *, where: str) -> npt.NDArray[np.intp]:
+    """Indices x y z: of the frame's first pixel, and the steps to the next row and column; refused where pixels do not lie on voxel centres."""
+    index = on.to_index(plane.corners(pixels.rows, pixels.columns))
+    first, right, below = np.rint(index)
+    across = (right - first) / max(pixels.columns - 1, 1)
+    down = (below - first) / max(pixels.rows - 1, 1)
+    placing = np.stack([first, down, across])
+    one_voxel = all(np.abs(step).sum() == 1 for step, n in ((down, pixels.rows), (across, pixels.columns)) if n > 1)
+    if np.abs(index - np.rint(index)).max() > PLACED_VOXELS or not one_voxel or not np.array_equal(placing, np.rint(placing)):
+        x, y, z = plane.position_mm
+        raise GeometryError(
+            "The segmentation's voxels are not those of the CT",
+            where=where,
+            expected=f"pixels of {on.spacing_mm[0]:g}×{on.spacing_mm[1]:g} mm on its voxel centres",
+            found=f"{plane.spacing_mm[0]:g}×{plane.spacing_mm[1]:g} mm from ({x:g}, {y:g}, {z:g})",
+            do="Give the CT that it was drawn on, or read it without a CT and resample it",
+        )
+    return placing.astype(np.intp)
+
+
+def _grid(planes: Sequence[_Plane], dataset: Dataset, pixels: _Pixels, where: str) -> Geometry:
+    """The grid that the frames make: even where their distances are whole steps, else with the slices that are there."""
+    first = planes[0]
+    for plane in planes:
+        same = np.allclose([*plane.along_row, *plane.down_column], [*first.along_row, *first.down_column], atol=grids.DIRECTION_TOLERANCE)
+        aside = np.cross(plane.position_mm - first.position_mm, np.cross(first.along_row, first.down_column))
+        if not same or plane.spacing_mm != first.spacing_mm or np.abs(aside).max() > POSITION_TOLERANCE_MM:
+            raise GeometryError("The segmentation's frames are no one stack", where=where, do="Read it on the CT that it was drawn on: on=ct")
+    normal = np.cross(first.along_row, first.down_column)
+    heights = np.sort([float(plane.position_mm @ normal) for plane in planes])
+    heights = heights[np.r_[True, np.diff(heights) > POSITION_TOLERANCE_MM]]
+    lowest = min(planes, key=lambda plane: float(plane.position_mm @ normal))
+    n, step, offsets = _stacked(heights - heights[0], _slice_step(dataset, heights, where))
+    if n > MAX_SLICES or n * pixels.rows * pixels.columns > MAX_VOXELS:
+        raise DicomError("The segmentation's grid is too large", where=where, found=f"{pixels.columns}×{pixels.rows}×{n} voxels")
+    matrix = np.column_stack([first.along_row, first.down_column, normal])
+    size, spacing = (pixels.columns, pixels.rows, n), (*first.spacing_mm, step)
+    x, y, z = (float(v) for v in lowest.position_mm)
+    return Geometry(size, spacing, (x, y, z), tuple(matrix.ravel()), text(dataset, "FrameOfReferenceUID"), offsets)
+
+
+def _slice_step(dataset: Dataset, heights: Floats, where: str) -> float:
+    """The distance between slices: as stated, else the smallest between frames, else a slice's thickness."""
+    measures = dataset.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence") or [Dataset()]
+    if stated := abs(float(measures[0].get("SpacingBetweenSlices") or 0)):
+        return stated
+    step = float(np.diff(heights).min()) if len(heights) > 1 else float(measures[0].get("SliceThickness") or 0)
+    if step <= 0:
+        raise DicomError("A segmentation of one slice does not say how thick it is", where=where, do="Read it on its CT: on=ct")
+    return step
+
+
+def _stacked(offsets: Floats, step: float) -> tuple[int, float, tuple[float, ...] | None]:
+    """How many slices, how far apart, and their own offsets where they are uneven."""
+    whole = np.rint(offsets / step)
+    if np.abs(offsets - whole * step).max() <= POSITION_TOLERANCE_MM:
+        return int(whole[-1]) + 1, step, None
+    return len(offsets), float(np.median(np.diff(offsets))), tuple(offsets.tolist())
