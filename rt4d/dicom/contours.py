@@ -1,8 +1,7 @@
-"""From the voxels of one slice to closed contours that run half-way between the centres inside and their neighbours outside.
+"""From the voxels of a mask to closed contours that run between the centres inside and their neighbours outside.
 
-Marching squares with every crossing at the middle (Lorensen and Cline 1987, in the plane). Voxels that touch at a corner only are kept
-apart, so that no contour meets itself or another. No contour comes nearer than a third of a voxel to a centre, so that coordinates
-may be rounded without changing which centres lie inside.
+Marching squares (Lorensen and Cline 1987, in the plane) says between which centres a contour passes; `corridor` then draws the line through.
+Voxels that touch at a corner only are kept apart, so that no contour meets itself or another.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rt4d.dicom.corridor import Corridor, Ints, drawn
 from rt4d.geometry import Floats
 
 # A cell is the square between four centres; its sides are numbered 0 top, 1 right, 2 bottom, 3 left. For each pattern of inside corners
@@ -31,30 +31,56 @@ _STEPS = {
     14: ((3, 0),),
 }
 
+AT_ONCE = 2**20
+"""So many voxels are contoured at once: few calls for many slices, and no more than some 400 MB for any mask."""
+
 
 def contours(inside: npt.NDArray[np.bool_]) -> list[Floats]:
-    """The closed contours of one slice, given as bool (y, x): each (n, 2), x y index coordinates, n ≥ 4, the first point not repeated.
+    """The closed contours of one slice, given as bool (y, x): each (n, 2), x y index coordinates, n ≥ 3, the first point not repeated.
 
     Outer contours and holes are each a contour of their own, running opposite ways; filled even-odd they give back exactly these voxels.
-    Points between which a contour runs straight are left out. An empty slice has none.
+    An empty slice has none.
     """
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    if not rows.size:
+    return [points for _, points in contours_by_slice(inside[np.newaxis])]
+
+
+def contours_by_slice(inside: npt.NDArray[np.bool_]) -> list[tuple[int, Floats]]:
+    """The contours of every slice of a mask, bool (z, y, x), each with its slice number, in the order of the slices; see `contours`."""
+    slices = np.flatnonzero(np.any(inside, axis=(1, 2)))
+    if not slices.size:
         return []
-    top, left = int(rows[0]), int(columns[0])
-    window = np.pad(inside[top : rows[-1] + 1, left : columns[-1] + 1], 1)
-    successor, points = _links(window)
-    points += np.array([left - 1, top - 1])
-    return [_corners(points[loop]) for loop in _loops(successor)]
+    first, last = int(slices[0]), int(slices[-1]) + 1
+    shadow = np.asarray(np.any(inside[first:last], axis=0))
+    rows, columns = np.flatnonzero(np.any(shadow, axis=1)), np.flatnonzero(np.any(shadow, axis=0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    at_once = max(1, AT_ONCE // ((bottom - top) * (right - left)))
+    found = []
+    for z in range(first, last, at_once):
+        window = np.pad(inside[z : min(z + at_once, last), top:bottom, left:right].view(np.uint8), ((0, 0), (1, 1), (1, 1)))
+        found += [(z + n, points) for n, points in _drawn(window, corner=(left - 1, top - 1), shape=inside.shape[1:])]
+    return found
 
 
-def _links(window: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Floats]:
-    """For each crossing the number of the one that follows it, and where crossings lie, shape (n, 2), x y."""
-    width = window.shape[1]
-    corners = window.astype(np.uint8)
-    pattern = (corners[:-1, :-1] | corners[:-1, 1:] << 1 | corners[1:, 1:] << 2 | corners[1:, :-1] << 3).ravel()
-    crossed = np.flatnonzero((pattern > 0) & (pattern < 15))
-    pattern, cell = pattern[crossed], crossed + crossed // (width - 1)  # numbered as the centre at their top left
+def _drawn(window: npt.NDArray[np.uint8], *, corner: tuple[int, int], shape: tuple[int, ...]) -> list[tuple[int, Floats]]:
+    """The contours of a window that begins at `corner`, x y, of an image, each with its slice in the window."""
+    crossings, successor = _crossings(window)
+    if not crossings.size:
+        return []
+    order, starts = _loops(successor)
+    corridor, z = _corridor(window, crossings[order], starts, corner=corner, shape=shape)
+    return list(zip(z[starts].tolist(), drawn(corridor), strict=True))
+
+
+def _crossings(window: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
+    """The neighbours between which contours pass, and for each the place in this list of the one that follows it.
+
+    A pair is numbered 2c where centre c (counted through the padded window) and the next along x differ, 2c + 1 where along y.
+    """
+    width, flat = window.shape[2], window.ravel()
+    n = len(flat) - width - 1  # the padding keeps cells that reach round the end of a row or slice empty
+    pattern = flat[:n] | flat[1 : n + 1] << 1 | flat[width + 1 :] << 2 | flat[width : n + width] << 3
+    cell = np.flatnonzero(pattern - np.uint8(1) < np.uint8(14))  # neither 0 nor 15
+    pattern = pattern[cell]
     starts, ends = [], []
     for value, steps in _STEPS.items():
         at = cell[pattern == value]
@@ -64,32 +90,37 @@ def _links(window: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Floats
             ends.append(sides[end])
     begin, finish = np.concatenate(starts), np.concatenate(ends)
     order = np.argsort(begin)
-    begin, finish = begin[order], finish[order]
-    upright = begin & 1  # even: between two centres along x; odd: along y
-    y, x = np.divmod(begin >> 1, width)
-    return np.searchsorted(begin, finish), np.stack([x + 0.5 * (1 - upright), y + 0.5 * upright], axis=1)
+    begin = begin[order]
+    return begin, np.searchsorted(begin, finish[order])
 
 
-def _loops(successor: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """The cycles of a permutation, each as the numbers met on the way round."""
+def _loops(successor: Ints) -> tuple[Ints, Ints]:
+    """The cycles of a permutation one after the other as they are met on the way round, and where each begins."""
     following = successor.tolist()
     seen = bytearray(len(following))
-    loops = []
+    order: list[int] = []
+    starts = []
     for first in range(len(following)):
         if seen[first]:
             continue
-        loop, here = [], first
+        starts.append(len(order))
+        here = first
         while not seen[here]:
             seen[here] = 1
-            loop.append(here)
+            order.append(here)
             here = following[here]
-        loops.append(np.array(loop))
-    return loops
+    return np.array(order), np.array(starts)
 
 
-def _corners(points: Floats) -> Floats:
-    """The points at which a closed polygon turns."""
-    step = np.roll(points, -1, axis=0) - points
-    before = np.roll(step, 1, axis=0)
-    turns = step[:, 0] * before[:, 1] != step[:, 1] * before[:, 0]
-    return np.asarray(points[turns])
+def _corridor(
+    window: npt.NDArray[np.uint8], crossings: Ints, starts: Ints, *, corner: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[Corridor, Ints]:
+    """The corridor along crossings that are in the order of their loops, and the slice of each; the window begins at `corner`, x y, of the image."""
+    first, upright = crossings >> 1, crossings & 1
+    second = first + np.where(upright, window.shape[2], 1)
+    outward = np.where(window.ravel()[first] != 0, 1, -1)
+    z, y, x = np.unravel_index(np.where(outward > 0, first, second), window.shape)
+    x, y, step_x, step_y = x + corner[0], y + corner[1], outward * (1 - upright), outward * upright
+    beyond = (x + step_x < 0) | (y + step_y < 0) | (x + step_x >= shape[1]) | (y + step_y >= shape[0])
+    end = np.where(beyond, 0.5, 1.0)
+    return Corridor(x.astype(float), y.astype(float), step_x.astype(float), step_y.astype(float), end, starts), z

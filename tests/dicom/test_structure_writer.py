@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import rt4d
-from rt4d.dicom.structure_writer import decimal_text, write_rtstruct
+from rt4d.dicom.roi_names import Naming
+from rt4d.dicom.structure_items import decimal_text
+from rt4d.dicom.structure_writer import write_rtstruct
 from rt4d.dicom.structures import read_rtstruct
 from rt4d.errors import ContourError, DicomError, GeometryError, InputError, OutputError
 from rt4d.geometry import Geometry
@@ -199,9 +201,11 @@ def test_a_file_that_cannot_be_written_whole_leaves_nothing_and_keeps_the_old_on
 
 @needs_program("dciodvfy")
 @pytest.mark.parametrize("multi_frame", [False, True])
-def test_dciodvfy_finds_no_error(tmp_path: Path, multi_frame: bool) -> None:
+@pytest.mark.parametrize("names", ["full", "short", "tg263"])
+def test_dciodvfy_finds_no_error(tmp_path: Path, multi_frame: bool, names: Naming) -> None:
     ct = ct_image(grid("oblique"), multi_frame=multi_frame)
-    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[ball(ct, kind="GTV", description="a ball"), ball(ct, 6, "ITV", kind="ITV"), ball(ct, 7, "rest")])
+    rois = [ball(ct, kind="GTV", description="a ball"), ball(ct, 6, "ITV_UNVERIFIED", kind="ITV"), ball(ct, 7, "what is left of the body")]
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=rois, names=names)
     said = subprocess.run(["dciodvfy", tmp_path / "RS.dcm"], capture_output=True, text=True, check=False)
     assert "RTStructureSet" in said.stderr + said.stdout
     assert not [line for line in (said.stderr + said.stdout).splitlines() if "Error" in line]
@@ -224,18 +228,59 @@ def round_ct(tmp_path_factory: pytest.TempPathFactory) -> tuple[CtImage, Path]:
     return ct, write_ct(ct, tmp_path_factory.mktemp("ct") / "CT")
 
 
+def regions(on: CtImage) -> dict[str, np.ndarray]:
+    """A ball, a hollow ball, and a box with a bump."""
+    ball_, core = ball(on, 12).mask.inside, ball(on, 6).mask.inside
+    box = np.zeros(on.geometry.shape, dtype=bool)
+    box[3:7, 10:20, 8:18] = box[4, 14, 18] = True
+    return {"ball": ball_, "hollow": ball_ & ~core, "box": box}
+
+
+def write_regions(path: Path, on: CtImage) -> Path:
+    return write_rtstruct(path, on=on, rois=[Roi(name, Mask(inside, on.geometry)) for name, inside in regions(on).items()])
+
+
+def test_a_reader_that_asks_which_centres_lie_inside_gets_exactly_the_mask(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    from matplotlib.path import Path as Line
+
+    ct, _ = round_ct
+    ds = pydicom.dcmread(write_regions(tmp_path / "RS.dcm", ct))
+    centres = ct.geometry.centres()
+    for item, (name, expected) in zip(ds.ROIContourSequence, regions(ct).items(), strict=True):
+        inside = np.zeros(ct.geometry.shape, dtype=bool)
+        for contour in item.ContourSequence:
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            z = int(np.abs(centres[:, 0, 0, 2] - points[0, 2]).argmin())
+            inside[z] ^= Line(points[:, :2]).contains_points(centres[z, ..., :2].reshape(-1, 2)).reshape(inside[z].shape)
+        assert np.array_equal(inside, expected), name
+
+
+def test_a_reader_that_sums_the_areas_of_contours_gets_the_volume(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    ct, _ = round_ct
+    ds = pydicom.dcmread(write_regions(tmp_path / "RS.dcm", ct))
+    for item, (name, expected) in zip(ds.ROIContourSequence, regions(ct).items(), strict=True):
+        areas = []
+        for contour in item.ContourSequence:
+            x, y, _ = np.array(contour.ContourData, dtype=float).reshape(-1, 3).T
+            areas.append(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+        assert sum(areas) * 3.0 == pytest.approx(expected.sum() * ct.geometry.voxel_volume_mm3, rel=0.005), name
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_rt_utils_reads_the_same_volume_from_our_file(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+def test_rt_utils_reads_our_file_as_its_rounding_lets_it(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
     from rt_utils import RTStructBuilder
 
     ct, folder = round_ct
-    roi = ball(ct, 12)
-    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[roi])
+    write_regions(tmp_path / "RS.dcm", ct)
     theirs = RTStructBuilder.create_from(str(folder), str(tmp_path / "RS.dcm"))
-    assert theirs.get_roi_names() == ["GTV"]
-    inside = np.moveaxis(theirs.get_roi_mask_by_name("GTV"), 2, 0)
-    overlap = 2 * np.count_nonzero(inside & roi.mask.inside) / (np.count_nonzero(inside) + np.count_nonzero(roi.mask.inside))
-    assert overlap > 0.94, "its polygon fill takes in voxels on and next to the contour"
+    assert theirs.get_roi_names() == list(regions(ct))
+    for name, expected in regions(ct).items():
+        inside = np.moveaxis(theirs.get_roi_mask_by_name(name), 2, 0)
+        if name == "box":
+            assert np.array_equal(inside, expected)
+        else:  # it moves every point to the nearest centre and takes in all that the line then touches: up to a voxel more all round
+            overlap = 2 * np.count_nonzero(inside & expected) / (np.count_nonzero(inside) + np.count_nonzero(expected))
+            assert overlap > 0.93
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -257,17 +302,35 @@ def test_a_file_by_rt_utils_comes_in_exactly(tmp_path: Path, round_ct: tuple[CtI
 
 
 @needs_program("plastimatch")
-def test_plastimatch_finds_the_same_volume(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+def test_plastimatch_reads_exactly_our_masks(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
     import SimpleITK as sitk
 
     ct, folder = round_ct
-    roi = ball(ct, 12)
-    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[roi])
+    write_regions(tmp_path / "RS.dcm", ct)
     command = ["plastimatch", "convert", "--input", "RS.dcm", "--referenced-ct", folder, "--output-prefix", "masks", "--prefix-format", "nrrd"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
-    theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks" / "GTV.nrrd"))) > 0
-    assert np.count_nonzero(theirs) == pytest.approx(np.count_nonzero(roi.mask.inside), rel=0.02)
-    assert np.count_nonzero(theirs & roi.mask.inside) > 0.97 * np.count_nonzero(roi.mask.inside)
+    subprocess.run([*command, "--xor-contours"], cwd=tmp_path, capture_output=True, check=True)  # without it, it fills holes
+    for name, expected in regions(ct).items():
+        theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks" / f"{name}.nrrd"))) > 0
+        assert np.array_equal(theirs, expected), name
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("full", ["GTV_T50", "ITV", "PTV_5x5x8mm_UNVERIFIED", "Lung_left_upper_lobe"]),
+        ("short", ["GTV_T50", "ITV", "PTV_5_UNVERIFIED", "Lung_left_upper"]),
+        ("tg263", ["GTV^T50", "IGTV", "PTV^5_UNVERIFIED", "Lung_left_upper"]),
+    ],
+)
+def test_names_can_be_short_or_after_tg263_and_the_description_tells_the_full_one(
+    tmp_path: Path, ct: CtImage, names: Naming, expected: list[str]
+) -> None:
+    given = ["GTV_T50", "ITV", "PTV_5x5x8mm_UNVERIFIED", "Lung_left_upper_lobe"]
+    path = write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[ball(ct, name=name, description="drawn") for name in given], names=names)
+    listed = pydicom.dcmread(path).StructureSetROISequence
+    assert [item.ROIName for item in listed] == expected
+    told = ["drawn" if name == kept else f"{name}: drawn" for name, kept in zip(given, expected, strict=True)]
+    assert [item.ROIDescription for item in listed] == told
 
 
 @pytest.mark.slow
