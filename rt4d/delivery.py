@@ -103,6 +103,7 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
             "whole_lung": request.whole_lung,
             "margin_mm": request.margin_mm,
             "planning": request.planning is not None,
+            "names": request.names,
             "assume_same_frame": request.assume_same_frame,
         },
         "inputs": provenance.input_record(result.ct, structure_sets=list(request.gtv), planning=result.planning),
@@ -124,7 +125,7 @@ def _write_structures(result: ItvResult, folder: Path) -> None:
     rois: list[Roi] = [roi for itv in targets for roi in itv.rois]
     if lost := [roi.name for roi in rois if roi.mask.is_empty]:
         raise ContourError("A volume is too small for the planning CT's slices", found=", ".join(lost), do="Plan on a CT with thinner slices")
-    write_rtstruct(folder / "rtstruct.dcm", on=on, rois=rois, label="rt4d ITV")
+    write_rtstruct(folder / "rtstruct.dcm", on=on, rois=rois, label="rt4d ITV", names=result.request.names)
 
 
 def _write_masks(result: ItvResult, folder: Path, *, progress: Progress | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rt4d import geometry as grids
 from rt4d.dicom.fourdct import read_4dct
+from rt4d.dicom.roi_names import Naming
 from rt4d.dicom.series import read_ct
 from rt4d.drawn import DrawnTarget, drawn_targets
 from rt4d.errors import InputError
@@ -36,6 +37,7 @@ class ItvRequest:
     whole_lung: bool = False
     margin_mm: Triple | None = None
     planning: Path | None = None
+    names: Naming = "full"
     projections: bool = False
     assume_same_frame: bool = False
     workers: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import sys
 from pathlib import Path
@@ -13,8 +14,17 @@ if TYPE_CHECKING:
     from rt4d.patient import ItvRequest
 
 CHECK_FAILED = 1
+NAMES_HELP = "ROI names in the structure set: as the design has them, of at most 16 characters, or after AAPM TG-263."
 ROI_HELP = "The GTV's name in the structure set; several names give several ITVs. A * may stand for the phase: 'GTV_T*'."
 FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
+
+
+class Names(enum.StrEnum):
+    """As typer wants the choices of an option."""
+
+    full = "full"
+    short = "short"
+    tg263 = "tg263"
 
 
 def itv(
@@ -27,6 +37,7 @@ def itv(
     whole_lung: Annotated[bool, typer.Option("--whole-lung", help="Register the whole lungs instead of the surroundings of the GTV.")] = False,
     margin: Annotated[str | None, typer.Option(metavar="MM|X,Y,Z", help="Margin of the PTV in mm, the same or along patient x,y,z.")] = None,
     planning: Annotated[Path | None, typer.Option(metavar="CT_DIR", help="Write the structure set for this CT of the same frame.")] = None,
+    names: Annotated[Names, typer.Option(help=NAMES_HELP)] = Names.full,
     projections: Annotated[bool, typer.Option("--projections", help="Also write average, MIP and minimum CT as DICOM series.")] = False,
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Registrations side by side.  [default: the cores there are]")] = None,
@@ -49,6 +60,7 @@ def itv(
         whole_lung=whole_lung,
         margin_mm=parse_margin(margin),
         planning=planning,
+        names=names.value,
         projections=projections,
         assume_same_frame=assume_same_frame,
         workers=workers,

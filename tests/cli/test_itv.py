@@ -142,6 +142,13 @@ def test_json_is_all_that_stands_on_stdout(written, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "out" / "summary.json").read_text())
 
 
+def test_names_after_tg_263_are_offered(written, result, tmp_path):
+    arguments = ["itv", written / "4dct", "--gtv", result[0] / "rtstruct.dcm", "--roi", "GTV_T*", "--names", "tg263", "--margin", "5"]
+    assert cli.run([str(part) for part in [*arguments, "--out", tmp_path / "out"]]) == 0
+    names = [str(roi.ROIName) for roi in pydicom.dcmread(tmp_path / "out" / "rtstruct.dcm").StructureSetROISequence]
+    assert names == [*(f"GTV^T{label}" for label in PHASES), "IGTV", "PTV^5mm"]
+
+
 def test_a_result_goes_back_in_as_drawn_on_every_phase(written, result, tmp_path, capsys):
     again = ["itv", written / "4dct", "--gtv", result[0] / "rtstruct.dcm", "--roi", "GTV_T*", "--recipe", QUICK, "--out", tmp_path / "out", "--json"]
     assert cli.run([str(part) for part in again]) == 0
