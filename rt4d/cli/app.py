@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rt4d import __version__
+from rt4d.cli.contours import contours
 from rt4d.cli.demo import demo
 from rt4d.cli.itv import itv
 from rt4d.cli.phantom import phantom
@@ -32,5 +33,5 @@ def rt4d(
     """
 
 
-for verb in (scan, itv, phantom, demo):
+for verb in (scan, itv, contours, phantom, demo):
     app.command()(verb)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.charset import convert_encodings
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import (
     CTImageStorage,
@@ -56,6 +57,7 @@ _PATIENT_KEYS = {keyword: n for n, keyword in enumerate(PATIENT_TAGS)}
 ELSCINT_TEXTS = {0x01E1101E: 0x01E10010, 0x01F11041: 0x01F10010}
 """Philips (formerly Elscint) private texts that hold the phase, each with the tag of its private creator."""
 
+UNDEFINED_LENGTH = 0xFFFFFFFF
 SHARED_GROUPS, FRAME_GROUPS, PIXEL_DATA = 0x52009229, 0x52009230, 0x7FE00010
 _SPECIFIC = [
     *PATIENT_TAGS.values(), *ELSCINT_TEXTS.keys(), *ELSCINT_TEXTS.values(), SHARED_GROUPS, FRAME_GROUPS,
@@ -65,9 +67,9 @@ _SPECIFIC = [
 ]  # fmt: skip
 _UNREADABLE = (
     InvalidDicomError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, NameError, ArithmeticError, NotImplementedError,
-    RecursionError, struct.error, zlib.error,
+    RecursionError, MemoryError, BytesLengthException, struct.error, zlib.error,
 )  # fmt: skip
-"""What pydicom raises on files that are broken in one way or another (NameError: its own slip on a file that ends early)."""
+"""What pydicom raises on files that are broken in one way or another (NameError: its own slip where one ends early; MemoryError: a length of GiB)."""
 
 _QUIET = threading.RLock()
 
@@ -219,6 +221,8 @@ def _read(stream: BinaryIO, path: Path, name: str) -> tuple[DicomFile, tuple[Sli
     dataset = read_partial(stream, stop_when=stop, force=True, specific_tags=list(_SPECIFIC))
     if str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) == MediaStorageDirectoryStorage:
         return None
+    if cut_short(dataset) is not None:  # else a swallowed Modality would make an image something else, to be passed over in silence
+        return Unreadable(name, "its header is broken or cut off")
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _assumed_syntax(dataset)
     pixels = _layout(dataset, syntax, stream.tell(), *reached[-1]) if reached else None
     file = _file(dataset, path, name, pixels)
@@ -229,6 +233,14 @@ def _read(stream: BinaryIO, path: Path, name: str) -> tuple[DicomFile, tuple[Sli
     if not reached:
         return Unreadable(name, "it ends before its pixels")
     return file, tuple(_frames(dataset, file)) if FRAME_GROUPS in dataset else (_single(dataset, file),)
+
+
+def cut_short(dataset: Dataset) -> RawDataElement | None:
+    """The element whose value is shorter than it promises: the file ends there."""
+    for element in list(dataset._dict.values()):  # noqa: SLF001 - raw elements tell the promised length; reading them would hide it
+        if isinstance(element, RawDataElement) and element.value is not None and element.length not in (UNDEFINED_LENGTH, len(element.value)):
+            return element
+    return None
 
 
 def _assumed_syntax(dataset: Dataset) -> str:
@@ -276,7 +288,7 @@ def _layout(dataset: Dataset, syntax: str, at: int, vr: str | None, length: int)
         photometric=text_of(dataset, 0x00280004),
         padding=int.from_bytes(padding, "little" if little else "big", signed=signed) if padding else None,
         offset=at + (8 if vr is None else 12),
-        length=-1 if length == 0xFFFFFFFF else length,
+        length=-1 if length == UNDEFINED_LENGTH else length,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from pydicom import dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
@@ -24,6 +27,13 @@ LOWEST_HU = -1024
 """What lies outside the scanner's circle is stored as −2000, −3024 and the like: it becomes this, as does all below it."""
 PADDING_ABOVE_HU = 3000
 """A PixelPaddingValue that would be tissue is not believed: some archives declare 0 or 1024, which voxels of water have too."""
+MOST_COLUMNS, MOST_BYTES = 8192, 2 << 30
+"""No CT has more; what a broken header says of compressed pixels must not take the machine's memory."""
+_UNDECODABLE = (
+    *(ValueError, RuntimeError, AttributeError, LookupError, TypeError, EOFError, ArithmeticError, MemoryError),
+    *(BytesLengthException, InvalidDicomError, struct.error, zlib.error),
+)
+"""What pydicom raises on compressed pixels and headers that are broken in one way or another."""
 
 
 def require_readable(slices: Sequence[Slice]) -> None:
@@ -52,6 +62,8 @@ def _oddity(pixels: PixelLayout) -> tuple[str, object] | None:
     """What was expected and what was found instead."""
     for expected, found, fine in (
         ("Rows and Columns above 0", f"{pixels.rows} × {pixels.columns}", pixels.rows > 0 and pixels.columns > 0),
+        (f"at most {MOST_COLUMNS} Rows and Columns", f"{pixels.rows} × {pixels.columns}", max(pixels.rows, pixels.columns) <= MOST_COLUMNS),
+        ("pixels of at most 2 GiB", f"{pixels.frames} frames", pixels.is_native or pixels.frame_bytes * pixels.frames <= MOST_BYTES),
         ("one sample per pixel", pixels.samples, pixels.samples == 1),
         ("photometric interpretation MONOCHROME2", pixels.photometric or "none", pixels.photometric == "MONOCHROME2"),
         ("8, 16 or 32 bits allocated", pixels.bits_allocated, pixels.bits_allocated in (8, 16, 32)),
@@ -104,7 +116,7 @@ def _fill_native(targets: Sequence[Target], pixels: PixelLayout) -> None:
 def _fill_decoded(targets: Sequence[Target], pixels: PixelLayout) -> None:
     """By pydicom where it can decode the file, else by SimpleITK (GDCM), which gives Hounsfield units at once."""
     first = targets[0][0]
-    if pixels.is_native or pixels.transfer_syntax == DeflatedExplicitVRLittleEndian or get_decoder(pixels.transfer_syntax).is_available:
+    if pixels.is_native or pixels.transfer_syntax == DeflatedExplicitVRLittleEndian or _has_decoder(pixels.transfer_syntax):
         raw = _decode(first)
         frames = raw.reshape(-1, pixels.rows, pixels.columns)
         for one, out in targets:
@@ -123,10 +135,17 @@ def _fill_decoded(targets: Sequence[Target], pixels: PixelLayout) -> None:
         _store(hu, padded, one, out)
 
 
+def _has_decoder(transfer_syntax: str) -> bool:
+    try:
+        return get_decoder(transfer_syntax).is_available
+    except NotImplementedError:  # no transfer syntax at all
+        return False
+
+
 def _decode(one: Slice) -> npt.NDArray[np.integer]:
     try:
         return np.asarray(dcmread(one.file.path, force=True).pixel_array)
-    except (ValueError, RuntimeError, AttributeError, NotImplementedError, LookupError, EOFError) as error:
+    except _UNDECODABLE as error:
         raise _undecodable(one) from error
 
 

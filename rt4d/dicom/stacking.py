@@ -16,6 +16,8 @@ EVEN_TOLERANCE_MM = 0.051
 SHIFT_TOLERANCE_MM = 0.1
 """How far a slice may lie off the line through the first along the normal: more is gantry tilt or a shifted slice."""
 DIRECTION_TOLERANCE = 1e-3
+FARTHEST_MM = 1e6
+"""A coordinate beyond it is no place in a scanner."""
 MISSING_STEP = 1.5
 """A step this many times the usual one is a missing slice."""
 
@@ -94,7 +96,7 @@ def _require_complete(slices: Sequence[Slice], what: str) -> None:
             ("ImageOrientationPatient", one.row),
             ("PixelSpacing", one.spacing_mm),
         ):
-            if value is None or (name == "PixelSpacing" and min(value) <= 0):
+            if value is None or max(map(abs, value)) > FARTHEST_MM or (name == "PixelSpacing" and min(value) <= 0):
                 raise DicomError(
                     f"An image of {what} does not say where it lies",
                     where=one.name,

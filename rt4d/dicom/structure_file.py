@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
-from rt4d.dicom.headers import quiet
+from rt4d.dicom.headers import cut_short, quiet
 from rt4d.errors import ContourError, DicomError, NotFoundError
 from rt4d.geometry import Floats
 
@@ -27,7 +26,6 @@ RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contours that bound an area; the standard fills both even-odd (PS3.3 C.8.8.6.3)."""
 
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 _CONTOUR_DATA = Tag("ContourData")
 _UNREADABLE = (
     *(InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, NameError, ArithmeticError),
@@ -112,19 +110,11 @@ def require_rtstruct(dataset: Dataset, *, where: str = "") -> None:
     if (modality or "RTSTRUCT") != "RTSTRUCT" or (sop_class or RT_STRUCTURE_SET) != RT_STRUCTURE_SET:
         found = f"Modality {modality or 'unknown'}, SOP class {sop_class or 'unknown'}"
         raise DicomError("Not a structure set", where=where, expected="Modality RTSTRUCT", found=found)
-    if (cut := _cut_short(dataset)) is not None:
+    if (cut := cut_short(dataset)) is not None:
         raise DicomError("A structure set is cut short", where=where, found=f"it ends inside element {cut.tag}", do="Copy or export it again")
     if "StructureSetROISequence" not in dataset:
         do = "It may be cut short: export it again"
         raise DicomError("A structure set without a list of ROIs", where=where, expected="StructureSetROISequence", do=do)
-
-
-def _cut_short(dataset: Dataset) -> RawDataElement | None:
-    """The element whose value is shorter than it promises: the file ends there."""
-    for element in list(dataset._dict.values()):  # noqa: SLF001 - raw elements tell the promised length; reading them would hide it
-        if isinstance(element, RawDataElement) and element.value is not None and element.length not in (_UNDEFINED_LENGTH, len(element.value)):
-            return element
-    return None
 
 
 def contours_of(dataset: Dataset) -> dict[int, list[Dataset]]:

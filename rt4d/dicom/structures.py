@@ -8,9 +8,12 @@ from typing import TypeVar, overload
 
 from pydicom.dataset import Dataset
 
-from rt4d.dicom import placing
+from rt4d.dicom import filling
+from rt4d.dicom.filling import PartialVolume, Region
 from rt4d.dicom.headers import quiet
-from rt4d.dicom.rasterise import Boundary, is_traced, without_repeats
+from rt4d.dicom.interpolating import gaps_between, slices_at_the_ends
+from rt4d.dicom.placing import Placed, empty_slices_within, place
+from rt4d.dicom.rasterise import Boundary, is_traced, runs_through_centres, without_repeats
 from rt4d.dicom.structure_file import (
     CLOSED,
     RoiSummary,
@@ -28,7 +31,7 @@ from rt4d.geometry import Floats
 from rt4d.phases import CtImage
 from rt4d.volumes import Mask
 
-__all__ = ["RoiSummary", "StructureSet", "StructureSetSummary", "read_rtstruct", "summarise_rtstruct", "write_rtstruct"]
+__all__ = ["PartialVolume", "RoiSummary", "StructureSet", "StructureSetSummary", "read_rtstruct", "summarise_rtstruct", "write_rtstruct"]
 
 T = TypeVar("T")
 
@@ -55,11 +58,12 @@ class StructureSet(Mapping[str, Mask]):
         notes: tuple[str, ...] = (),
         assume_same_frame: bool = False,
         boundary: Boundary | None = None,
+        interpolate_missing: bool = False,
     ) -> None:
         self.summary, self.on = summary, on
         self._contours, self._where = contours, where
         self._notes = dict.fromkeys(notes)
-        self._assume_same_frame, self._boundary = assume_same_frame, boundary
+        self._assume_same_frame, self._boundary, self._interpolate_missing = assume_same_frame, boundary, interpolate_missing
         self._masks: dict[int, Mask] = {}
 
     @property
@@ -76,10 +80,14 @@ class StructureSet(Mapping[str, Mask]):
         """The closed contours of an ROI in patient coordinates, each (n, 3), as they stand in the file."""
         return [points for points in self._points(self._roi(name)) if len(points)]
 
+    def partial_volume(self, name: str) -> PartialVolume:
+        """The share of each voxel that lies inside an ROI, for small volumes; of an ROI that was traced through voxel centres, whole voxels."""
+        return filling.partial_volume_of(self.region(self._roi(name)))
+
     def __getitem__(self, name: str) -> Mask:
         roi = self._roi(name)
         if roi.number not in self._masks:
-            self._masks[roi.number] = self._mask(roi)
+            self._masks[roi.number] = filling.mask_of(self.region(roi))
         return self._masks[roi.number]
 
     def __iter__(self) -> Iterator[str]:
@@ -106,6 +114,26 @@ class StructureSet(Mapping[str, Mask]):
     def __repr__(self) -> str:
         return f"StructureSet({self.summary.label!r}: {', '.join(self) or 'no ROI with closed contours'})"
 
+    def find(self, name: str) -> list[RoiSummary]:
+        """The ROIs that a name means: those of exactly that name, else the one that has it but for case and spaces. Raises NotFoundError."""
+        exact = [roi for roi in self.summary.rois if roi.name == name]
+        return exact or [self._roi(name)]
+
+    def region(self, roi: RoiSummary) -> Region:
+        """An ROI's contours on the slices of the CT, repeats left out, and whether voxel centres on them belong. Raises ContourError."""
+        self._require_number(roi)
+        self._require_frame(roi)
+        contours = [points for points in self._points(roi) if len(points)]
+        if not contours:
+            others = ", ".join(f"{count} {kind}" for kind, count in roi.other_contours)
+            raise ContourError(f"ROI {roi.name} is empty", where=self._where, expected="closed planar contours", found=others or "no contours")
+        placed = self._without_repeats(place(contours, self.on.geometry, name=roi.name, between_slices=self._interpolate_missing), roi)
+        polygons = [points for plane in (*placed.by_slice.values(), *placed.between.values()) for points in plane]
+        traced = is_traced(polygons, by_known_tracer=any(tracer in self.summary.written_by for tracer in TRACERS))
+        boundary: Boundary = self._boundary or ("inclusive" if traced else "half-open")
+        self._note_boundary(roi, polygons, boundary)
+        return self._with_gaps(placed, roi, boundary=boundary, traced=traced)
+
     def _candidates(self, name: str) -> list[RoiSummary]:
         exact = [roi for roi in self.summary.rois if roi.name == name]
         return exact or [roi for roi in self.summary.rois if _loosely(roi.name) == _loosely(name)]
@@ -119,9 +147,7 @@ class StructureSet(Mapping[str, Mask]):
             several = ", ".join(f"number {roi.number} {roi.name!r}" for roi in found)
             raise ContourError(f"Several ROIs are called {name}", where=self._where, found=several, do="Give them names of their own")
         roi = found[0]
-        if [other.number for other in self.summary.rois].count(roi.number) > 1:
-            what = f"Several ROIs have number {roi.number}, so that their contours cannot be told apart"
-            raise ContourError(what, where=self._where, found=roi.name)
+        self._require_number(roi)
         if roi.name != name:
             self._note(f"ROI {name} was taken to mean {roi.name!r}")
         return roi
@@ -139,33 +165,45 @@ class StructureSet(Mapping[str, Mask]):
                     raise ContourError(f"Contour {number} of ROI {roi.name}: {error.what}", where=self._where, found=error.found) from error
         return points
 
-    def _mask(self, roi: RoiSummary) -> Mask:
-        self._require_frame(roi)
-        contours = [points for points in self._points(roi) if len(points)]
-        if not contours:
-            others = ", ".join(f"{count} {kind}" for kind, count in roi.other_contours)
-            raise ContourError(f"ROI {roi.name} is empty", where=self._where, expected="closed planar contours", found=others or "no contours")
-        geometry = self.on.geometry
-        by_slice = placing.place(contours, geometry, name=roi.name)
-        by_slice = self._without_repeats(by_slice, roi)
-        polygons = [points for each in by_slice.values() for points in each]
-        traced = is_traced(polygons, by_known_tracer=any(tracer in self.summary.written_by for tracer in TRACERS))
-        boundary: Boundary = self._boundary or ("inclusive" if traced else "half-open")
+    def _without_repeats(self, placed: Placed, roi: RoiSummary) -> Placed:
+        once = Placed(
+            {z: without_repeats(polygons) for z, polygons in placed.by_slice.items()},
+            {offset: without_repeats(polygons) for offset, polygons in placed.between.items()},
+        )
+        if repeats := _count(placed) - _count(once):
+            self._note(f"ROI {roi.name}: {repeats} contours stored more than once, counted once")
+        return once
+
+    def _note_boundary(self, roi: RoiSummary, polygons: list[Floats], boundary: Boundary) -> None:
         if boundary == "inclusive":
             why = "as asked" if self._boundary else "it was traced through them"
             self._note(f"ROI {roi.name}: voxel centres on the contour belong to it ({why})")
+        elif not self._boundary and runs_through_centres(polygons):
+            what = "its contours run along voxel centres as a drawn box does: of centres on them, those on two of its sides belong"
+            self._note(f"ROI {roi.name}: {what} (all would with boundary inclusive)")
         if tiny := sum(len(points) < 3 for points in polygons):
             what = "mark the voxel centres on them" if boundary == "inclusive" else "left out"
             self._note(f"ROI {roi.name}: {tiny} contours of one or two points {what}")
-        if gap := placing.empty_slices_within(by_slice):
-            self._note(f"ROI {roi.name} has no contour on {gap} of the slices between its first and its last")
-        return placing.fill(by_slice, geometry, name=roi.name, boundary=boundary, traced=traced)
 
-    def _without_repeats(self, by_slice: dict[int, list[Floats]], roi: RoiSummary) -> dict[int, list[Floats]]:
-        once = {z: without_repeats(polygons) for z, polygons in by_slice.items()}
-        if repeats := sum(len(by_slice[z]) - len(once[z]) for z in once):
-            self._note(f"ROI {roi.name}: {repeats} contours stored more than once, counted once")
-        return once
+    def _with_gaps(self, placed: Placed, roi: RoiSummary, *, boundary: Boundary, traced: bool) -> Region:
+        """The region; where it was asked for with the slices between drawn planes, else these are noted."""
+        on = self.on.geometry
+        if not self._interpolate_missing:
+            if gap := empty_slices_within(placed.by_slice):
+                self._note(f"ROI {roi.name} has no contour on {gap} of the slices between its first and its last")
+            return Region(roi.name, on, placed.by_slice, (), boundary, traced)
+        planes = {float(on.offsets_mm[z]): polygons for z, polygons in placed.by_slice.items()} | placed.between
+        gaps = gaps_between(planes, on, drawn=list(placed.by_slice))
+        by_slice = {**(slices_at_the_ends(planes, on) if placed.between else {}), **placed.by_slice}
+        if filled := sum(len(gap.slices) for gap in gaps) + len(by_slice) - len(placed.by_slice):
+            off = f" ({len(placed.between)} of its planes lie between slices)" if placed.between else ""
+            self._note(f"ROI {roi.name} was interpolated on {filled} slices on which it has no contour{off}")
+        return Region(roi.name, on, by_slice, gaps, boundary, traced)
+
+    def _require_number(self, roi: RoiSummary) -> None:
+        if [other.number for other in self.summary.rois].count(roi.number) > 1:
+            what = f"Several ROIs have number {roi.number}, so that their contours cannot be told apart"
+            raise ContourError(what, where=self._where, found=roi.name)
 
     def _require_frame(self, roi: RoiSummary) -> None:
         mine = self.on.geometry.frame_of_reference
@@ -176,13 +214,17 @@ class StructureSet(Mapping[str, Mask]):
         self._notes.setdefault(note)
 
 
-def read_rtstruct(path: str | Path, *, on: CtImage, assume_same_frame: bool = False, boundary: Boundary | None = None) -> StructureSet:
+def read_rtstruct(
+    path: str | Path, *, on: CtImage, assume_same_frame: bool = False, boundary: Boundary | None = None, interpolate_missing: bool = False
+) -> StructureSet:
     """The ROIs of a structure set as masks on the grid of the CT that it was drawn on; each is rasterised when asked for.
 
     A structure set on the CT's own frame of reference is read, also where the images that it references are absent or others (noted).
     Another frame, or none, is refused (ContourError) unless `assume_same_frame`; planes must lie on the CT's slices all the same.
     Another patient is always refused. boundary: whether voxel centres on a contour belong ('inclusive') or only those on one side
-    ('half-open'); None decides for each ROI (see rasterise.is_traced). Raises DicomError where the file is no structure set or cut short.
+    ('half-open'); None decides for each ROI (see rasterise.is_traced). interpolate_missing: fill slices without a contour between the first
+    and the last plane of an ROI by shape, from the planes about them, also from planes between slices (noted); otherwise slices without
+    a contour are noted and planes between slices refused. Raises DicomError where the file is no structure set or cut short.
     """
     path = Path(path)
     dataset = open_rtstruct(path)
@@ -195,7 +237,16 @@ def read_rtstruct(path: str | Path, *, on: CtImage, assume_same_frame: bool = Fa
             )
         contours = contours_of(dataset)
     notes = [*summary.notes, *_frame_notes(summary, on, path.name, assume_same_frame=assume_same_frame), *_reference_notes(summary, on)]
-    return StructureSet(summary, contours, on=on, where=path.name, notes=tuple(notes), assume_same_frame=assume_same_frame, boundary=boundary)
+    return StructureSet(
+        summary,
+        contours,
+        on=on,
+        where=path.name,
+        notes=tuple(notes),
+        assume_same_frame=assume_same_frame,
+        boundary=boundary,
+        interpolate_missing=interpolate_missing,
+    )
 
 
 def _require_patient(dataset: Dataset, on: CtImage, where: str) -> None:
@@ -241,6 +292,10 @@ def _reference_notes(summary: StructureSetSummary, on: CtImage) -> list[str]:
     if not named & here:
         return ["The structure set references images that are not of this CT; its contours were placed by their position"]
     return []
+
+
+def _count(placed: Placed) -> int:
+    return sum(len(polygons) for polygons in (*placed.by_slice.values(), *placed.between.values()))
 
 
 def _identifier(written: str) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from rt4d.dicom.rasterise import is_traced, rasterise, without_repeats
+from rt4d.dicom import rasterise as rasterising
+from rt4d.dicom.rasterise import area_fractions, is_traced, rasterise, without_repeats
+from rt4d.errors import ContourError
 
 SQUARE = np.array([[2.0, 3.0], [7.0, 3.0], [7.0, 8.0], [2.0, 8.0]])
 
@@ -156,3 +160,32 @@ def test_a_traced_region_is_told_from_a_drawn_box_and_from_any_other_contour() -
     assert is_traced([SQUARE, np.array([[3.0, 3.0]])])
     assert not is_traced([disc, disc + 0.5])
     assert not is_traced([])
+
+
+def zigzag(teeth: int) -> np.ndarray:
+    """A comb of triangles across the whole slice, each as wide as the slice's share of them."""
+    x = np.repeat(np.linspace(0.5, 510.5, teeth), 2)
+    return np.column_stack([x, np.tile([-0.4, 511.4], teeth)])
+
+
+def test_a_contour_of_many_crossings_takes_little_memory() -> None:
+    polygon = zigzag(10_000)
+    tracemalloc.start()
+    rasterise([polygon], (512, 512), boundary="inclusive")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300e6, "all at once it would be a GB, and more for a longer one"
+
+
+def test_a_contour_in_many_parts_is_filled_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    polygon = rng.uniform(-5, 45, (200, 2)).round(1)
+    whole = [rasterise([polygon], (40, 40), boundary=boundary) for boundary in ("half-open", "inclusive")]
+    monkeypatch.setattr(rasterising, "_AT_ONCE", 50)
+    parts = [rasterise([polygon], (40, 40), boundary=boundary) for boundary in ("half-open", "inclusive")]
+    assert np.array_equal(whole, parts)
+
+
+def test_shares_of_a_contour_of_too_many_pieces_are_refused() -> None:
+    with pytest.raises(ContourError, match="too intricate"):
+        area_fractions([zigzag(10_000)], (512, 512))

@@ -44,6 +44,25 @@ def test_contours_go_to_the_voxels_they_were_drawn_around_in_every_pose(tmp_path
     assert np.array_equal(mask.inside, expected)
 
 
+DECUBITUS = {
+    "head first, on the right": (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+    "head first, on the left": (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+    "feet first, on the right": (0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0),
+    "feet first, on the left": (0.0, -1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0),
+    "sagittal": (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("direction", DECUBITUS.values(), ids=DECUBITUS)
+def test_contours_find_their_voxels_in_a_patient_who_lies_on_a_side(tmp_path: Path, direction: tuple[float, ...]) -> None:
+    ct = ct_image(replace(grid(), direction=direction))
+    contours = read_rtstruct(written(tmp_path, ct), on=ct)
+    expected = np.zeros(ct.geometry.shape, dtype=bool)
+    expected[2:4, 3:6, 2:6] = True
+    assert np.array_equal(contours["GTV"].inside, expected)
+    assert np.array_equal(contours.partial_volume("GTV").fraction, expected)
+
+
 def test_a_structure_set_is_a_mapping_of_the_rois_that_have_closed_contours(tmp_path: Path, ct: CtImage) -> None:
     point = Drawn("Iso", [polygon(ct.geometry, [[3, 3]], 2)], "ISOCENTER", 2, "POINT")
     contours = read_rtstruct(written(tmp_path, ct, Drawn("GTV", a_box(ct)), point), on=ct)
@@ -207,7 +226,9 @@ def test_a_traced_region_is_read_inclusively_unless_told_otherwise(tmp_path: Pat
     assert "traced through them" in contours.notes[0]
     assert read_rtstruct(path, on=ct, boundary="half-open")["GTV"].inside.sum() < 24
     drawn_box = written(tmp_path, ct, Drawn("GTV", a_box(ct, corners=box(2, 2, 6, 5))))
-    assert read_rtstruct(drawn_box, on=ct)["GTV"].inside.sum() == 2 * 4 * 3
+    boxed = read_rtstruct(drawn_box, on=ct)
+    assert boxed["GTV"].inside.sum() == 2 * 4 * 3
+    assert "run along voxel centres as a drawn box does" in boxed.notes[0], "which of both is meant cannot be known for sure: it is said"
     assert read_rtstruct(drawn_box, on=ct, boundary="inclusive")["GTV"].inside.sum() == 2 * 5 * 4
 
 
@@ -307,7 +328,9 @@ def test_real_xio_and_aria_structure_sets_give_their_known_volumes_and_agree(rea
     ct = real_ct(real_data / "lung1_001" / "CT")
     xio = read_rtstruct(real_data / "lung1_001" / "RTSTRUCT_XiO.dcm", on=ct)
     assert xio["GTV-1"].volume_cm3 == pytest.approx(155.8, rel=0.005)
+    assert xio.partial_volume("GTV-1").volume_cm3 == pytest.approx(155.8, rel=0.005)
     assert xio["1,SUV_primair"].volume_cm3 > 100, "each of its contours is stored twice"
+    assert min(holes(xio[lung].inside) for lung in ("Lung L", "Lung R")) > 0
     with pytest.raises(ContourError, match="POINT"):
         xio["Isocenter 6"]
     aria_path = real_data / "lung1_001" / "RTSTRUCT_ARIA.dcm"
