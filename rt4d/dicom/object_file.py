@@ -77,7 +77,8 @@ def require_patient(dataset: Dataset, on: CtImage, *, what: str, where: str) -> 
         here, imaged = _identifier(text(dataset, keyword)), _identifier(on.identity.patient.get(keyword, ""))
         if here and imaged and here != imaged:
             expected, found = f"the {keyword} of CT series {on.identity.series_uid}", f"another {keyword} in {where}"
-            raise ContourError(f"{what} and the CT are of different patients", where=where, expected=expected, found=found)
+            do = "Give the one that belongs to this CT"
+            raise ContourError(f"{what} and the CT are of different patients", where=where, expected=expected, found=found, do=do)
         if here and imaged:
             return
 

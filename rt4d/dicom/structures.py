@@ -12,6 +12,7 @@ from rt4d.dicom import filling
 from rt4d.dicom.filling import PartialVolume, Region
 from rt4d.dicom.headers import quiet
 from rt4d.dicom.interpolating import gaps_between, slices_at_the_ends
+from rt4d.dicom.object_file import require_patient
 from rt4d.dicom.placing import Placed, empty_slices_within, place
 from rt4d.dicom.rasterise import Boundary, is_traced, runs_through_centres, without_repeats
 from rt4d.dicom.structure_file import (
@@ -23,7 +24,6 @@ from rt4d.dicom.structure_file import (
     open_rtstruct,
     points_of,
     summarise_rtstruct,
-    text,
 )
 from rt4d.dicom.structure_writer import write_rtstruct
 from rt4d.errors import ContourError, DicomError, NotFoundError
@@ -230,7 +230,7 @@ def read_rtstruct(
     dataset = open_rtstruct(path)
     summary = summarise_rtstruct(dataset)
     with quiet():  # pydicom warns of malformed values in elements that are none of our business
-        _require_patient(dataset, on, path.name)
+        require_patient(dataset, on, what="The structure set", where=path.name)
         if summary.rois and "ROIContourSequence" not in dataset:
             raise DicomError(
                 "A structure set without contours", where=path.name, expected="ROIContourSequence", do="It may be cut short: export it again"
@@ -247,22 +247,6 @@ def read_rtstruct(
         boundary=boundary,
         interpolate_missing=interpolate_missing,
     )
-
-
-def _require_patient(dataset: Dataset, on: CtImage, where: str) -> None:
-    """Refuse another patient: by PatientID where both have one, else by name. Neither is ever said."""
-    for keyword in ("PatientID", "PatientName"):
-        drawn, imaged = _identifier(text(dataset, keyword)), _identifier(on.identity.patient.get(keyword, ""))
-        if drawn and imaged and drawn != imaged:
-            raise ContourError(
-                "The structure set and the CT are of different patients",
-                where=where,
-                expected=f"the {keyword} of CT series {on.identity.series_uid}",
-                found=f"another {keyword} in {where}",
-                do="Give the structure set that belongs to this CT",
-            )
-        if drawn and imaged:
-            return
 
 
 def _frame_notes(summary: StructureSetSummary, on: CtImage, where: str, *, assume_same_frame: bool) -> list[str]:
@@ -296,10 +280,6 @@ def _reference_notes(summary: StructureSetSummary, on: CtImage) -> list[str]:
 
 def _count(placed: Placed) -> int:
     return sum(len(polygons) for polygons in (*placed.by_slice.values(), *placed.between.values()))
-
-
-def _identifier(written: str) -> str:
-    return " ".join(written.replace("^", " ").split()).casefold()
 
 
 def _loosely(name: str) -> str:
