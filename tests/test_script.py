@@ -28,8 +28,10 @@ def case(tmp_path_factory):
 
 
 def readme_script() -> str:
+    """All of the README's Python, in one go: the script, then the formats."""
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf8")
-    return re.search(r"```python\n(import rt4d.*?)```", text, flags=re.DOTALL)[1]
+    first, second = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    return first + second
 
 
 def test_the_readmes_script_runs_as_it_stands_without_a_main_guard(case):
@@ -43,6 +45,8 @@ def test_the_readmes_script_runs_as_it_stands_without_a_main_guard(case):
     written = rt4d.read_rtstruct(folder / "RS_itv.dcm", on=ct.reference)
     assert set(written) == {"GTV_T00", "GTV_T25", "GTV_T50", "GTV_T75", "ITV"}
     assert dice(written["ITV"], made.itv) > 0.9
+    assert "GTV" in rt4d.read_rtstruct(folder / "RS_new.dcm", on=ct.reference)
+    assert {path.name for path in folder.iterdir()} >= {"SEG.dcm", "REG.dcm", "u_00.nii.gz"}
 
 
 def test_phases_drawn_by_a_physician_are_taken_as_drawn(case):

@@ -11,6 +11,7 @@ from rt4d.cli.contours import contours
 from rt4d.cli.demo import demo
 from rt4d.cli.itv import itv
 from rt4d.cli.phantom import phantom
+from rt4d.cli.register import register
 from rt4d.cli.scan import scan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -33,5 +34,5 @@ def rt4d(
     """
 
 
-for verb in (scan, itv, contours, phantom, demo):
+for verb in (scan, itv, contours, register, phantom, demo):
     app.command()(verb)

@@ -39,7 +39,7 @@ def test_help_is_quick():
 
 
 def test_every_verb_has_help():
-    for verb in ("scan", "itv", "contours", "phantom", "demo"):
+    for verb in ("scan", "itv", "contours", "register", "phantom", "demo"):
         assert cli.run([verb, "--help"]) == 0
 
 
