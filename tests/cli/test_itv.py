@@ -257,9 +257,11 @@ def test_ctrl_c_leaves_nothing_behind(written, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     command = [sys.executable, "-m", "rt4d", "itv", str(written / "4dct"), "--gtv", str(written / "gtv.dcm"), "--out", str(out)]
-    for wait, number, code in ((0.6, signal.SIGINT, 130), (3.0, signal.SIGINT, 130), (3.0, signal.SIGTERM, 143)):
+    for after, number, code in (("", signal.SIGINT, 130), ("reading slices", signal.SIGINT, 130), ("reading slices", signal.SIGTERM, 143)):
         run = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(scratch)})
-        time.sleep(wait)
+        while after and after not in run.stderr.readline():  # slices are read and registration, which takes seconds, begins
+            assert run.poll() is None
+        time.sleep(0.6)
         run.send_signal(number)
         said = run.communicate(timeout=20)[1]
         assert run.returncode == code, said

@@ -25,7 +25,7 @@ def change(folder, old, new):
 
 
 def test_the_recipes_that_come_with_rt4d_are_sound():
-    assert recipe_names() == ("lung_4dct", "lung_focus")
+    assert recipe_names() == ("lung_4dct", "lung_focus", "lung_large_deformation")
     assert read_recipe("lung_focus").region == "focus"
     assert read_recipe("lung_4dct").region == "lungs"
     for name in recipe_names():
