@@ -32,6 +32,9 @@ def run(arguments: list[str]) -> int:
         with _terminated_like_interrupted():
             return _invoke(arguments)
     except KeyboardInterrupt:
+        # Ctrl-C inside code that was made from text (dataclasses do that on import) is remembered by CPython, which then ends the process
+        # by the signal whatever the exit code; running some more makes it forget.
+        exec("")  # noqa: S102
         return _told("interrupted; nothing was left behind", INTERRUPTED, debug=debug)
     except Terminated:
         return _told("terminated; nothing was left behind", TERMINATED, debug=debug)
