@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rt4d.geometry import Floats, Geometry
+from rt4d.motion.contrast import stretched
 from rt4d.motion.fields import DisplacementField
 from rt4d.motion.recipe import Recipe
 from rt4d.volumes import Mask, Volume
@@ -23,9 +24,9 @@ def factors(geometry: Geometry, recipe: Recipe) -> tuple[int, int, int]:
     return x, y, z
 
 
-def prepared(volume: Volume, recipe: Recipe) -> Volume:
-    """The volume clipped and averaged as the recipe says, as float32."""
-    hu = np.clip(volume.hu, *recipe.clip_hu).astype(np.float32)
+def prepared(volume: Volume, recipe: Recipe, *, soft_tissue_gain: float = 1.0) -> Volume:
+    """The volume clipped, its soft tissue stretched (rt4d.motion.contrast) and averaged as the recipe says, as float32."""
+    hu = stretched(np.clip(volume.hu, *recipe.clip_hu).astype(np.float32), soft_tissue_gain)
     by = factors(volume.geometry, recipe)
     if by == (1, 1, 1):
         return Volume(hu, volume.geometry)

@@ -49,6 +49,7 @@ class Recipe:
     grid_voxels: control points lie at least so many (averaged) voxels apart along each axis, whatever the parameter map says: motion that is
     finer than the image shows is folding, not anatomy.
     mask_mm: samples are taken within the target or the lungs grown by this, from stage `mask_from` on (the first is 1); None: everywhere.
+    soft_tissue_gain: so many times its contrast is given to soft tissue where a target lies wholly in it (rt4d.motion.contrast); 1: never.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Recipe:
     grid_voxels: float = 0.0
     mask_mm: float | None = None
     mask_from: int = 1
+    soft_tissue_gain: float = 1.0
 
     def __post_init__(self) -> None:
         if self.region not in ("focus", "lungs"):
@@ -72,6 +74,7 @@ class Recipe:
         if self.mask_mm is not None:
             _require_number(self.mask_mm, "mask_mm", at_least=0.0)
         _require_number(self.mask_from, "mask_from", at_least=1)
+        _require_number(self.soft_tissue_gain, "soft_tissue_gain", at_least=1.0)
         if len(self.clip_hu) != 2 or not self.clip_hu[0] < self.clip_hu[1]:
             raise RecipeError("clip_hu must be two rising numbers", where=self.name, expected="[-1000, 400]", found=self.clip_hu)
         if not self.parameter_maps:
@@ -80,7 +83,8 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """A fingerprint of all that shapes the result: two recipes of one name that differ are told apart by it."""
-        parts = [str((self.region, self.margin_mm, self.reach_mm, self.clip_hu, self.coarsest_mm, self.grid_voxels, self.mask_mm, self.mask_from))]
+        images = (self.margin_mm, self.reach_mm, self.clip_hu, self.soft_tissue_gain, self.coarsest_mm)
+        parts = [str((self.region, *images, self.grid_voxels, self.mask_mm, self.mask_from))]
         return hashlib.sha256("\n".join([*parts, *(one.text() for one in self.parameter_maps)]).encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -128,7 +132,7 @@ def _inside(folder: Path, file: object) -> Path:
 def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
     """Refuse keys that the value does not have, and the lack of those it must have."""
     known = [field.name for field in fields(value)]
-    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from"}
+    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain"}
     for key in said:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

@@ -14,6 +14,7 @@ from rt4d import geometry as grids
 from rt4d.errors import ContourError, InputError, NotFoundError, OutputError
 from rt4d.geometry import Geometry
 from rt4d.motion import jobs, processes
+from rt4d.motion.contrast import soft_tissue_gain
 from rt4d.motion.fields import DisplacementField
 from rt4d.motion.motion import Motion
 from rt4d.motion.recipe import Recipe, read_recipe
@@ -51,9 +52,10 @@ def track(
         raise NotFoundError("No phase of that label", expected=f"one of {', '.join(ct.labels)}", found=", ".join(sorted(unknown)))
     skipped = frozenset(skip) - {ct.reference_label}
     region, mask = _region(ct, focus, chosen)
+    gain = soft_tissue_gain(ct.reference.volume, focus, chosen)
     folder = Path(tempfile.mkdtemp(prefix="rt4d-registration-"))
     try:
-        return _track_in(folder, ct, region, mask, chosen, skipped=skipped, workers=workers or processes.cores(), progress=progress)
+        return _track_in(folder, ct, region, mask, chosen, gain=gain, skipped=skipped, workers=workers or processes.cores(), progress=progress)
     except OSError as error:
         raise OutputError("The registration's temporary files could not be written", where=folder.parent, found=error.strerror) from error
     finally:
@@ -94,18 +96,19 @@ def _track_in(
     mask: Mask | None,
     recipe: Recipe,
     *,
+    gain: float,
     skipped: frozenset[str],
     workers: int,
     progress: Progress | None,
 ) -> Motion:
     """Write the jobs, have them done, read the fields."""
     labels = [label for label in ct.labels if label != ct.reference_label and label not in skipped]
-    reference = jobs.prepared(ct.reference.volume.crop(*region), recipe)
+    reference = jobs.prepared(ct.reference.volume.crop(*region), recipe, soft_tissue_gain=gain)
     shared = jobs.shared_files(folder, reference, mask.crop(*region) if mask else None, recipe)
     folders = {label: folder / label for label in labels}
     for label in labels:
         phase = ct[label].volume.crop(*_reaching(ct.geometry, region, recipe))
-        jobs.write_job(folders[label], jobs.prepared(phase, recipe), reference.geometry, shared)
+        jobs.write_job(folders[label], jobs.prepared(phase, recipe, soft_tissue_gain=gain), reference.geometry, shared)
     clock = _Clock(folders, progress)
     died = processes.run(folders.values(), workers=workers, done=clock.done)
     fields: dict[str, DisplacementField] = {}
