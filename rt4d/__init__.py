@@ -23,7 +23,7 @@ _HOMES = {
     "read_rtstruct": "rt4d.dicom.structures",
     "write_rtstruct": "rt4d.dicom.structures",
     "read_seg": "rt4d.dicom.segmentation",
-    "write_seg": "rt4d.dicom.segmentation",
+    "write_seg": "rt4d.dicom.segmentation_writer",
     "read_deformable_registration": "rt4d.motion.registration_objects",
     "write_deformable_registration": "rt4d.motion.registration_objects",
     "track": "rt4d.motion",
@@ -66,7 +66,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rt4d.dicom.fourdct import read_4dct
-    from rt4d.dicom.segmentation import read_seg, write_seg
+    from rt4d.dicom.segmentation import read_seg
+    from rt4d.dicom.segmentation_writer import write_seg
     from rt4d.dicom.series import read_ct
     from rt4d.dicom.structures import read_rtstruct, write_rtstruct
     from rt4d.errors import Rt4dError

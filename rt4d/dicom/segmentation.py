@@ -1,8 +1,7 @@
-"""DICOM Segmentation objects (PS3.3 A.51): masks written as one segment each (`write_seg`), and read on the grid of a CT (`read_seg`).
+"""DICOM Segmentation objects (PS3.3 A.51) read as masks, on the grid of a CT or on their own.
 
-What is written is BINARY, built by highdicom: a frame for each slice that a segment has voxels on, with that slice's own position, so uneven
-and oblique stacks need no more than even ones. What is read is placed by position and orientation alone: frames may come in any order,
-turned within their plane, cropped, or be left out where they are empty.
+A frame is placed by position and orientation alone: frames may come in any order, turned within their plane, cropped, or be left out where
+they are empty.
 """
 
 from __future__ import annotations
@@ -10,181 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pydicom.valuerep import format_number_as_ds
 
-from rt4d import __version__
 from rt4d import geometry as grids
-from rt4d.dicom.headers import quiet
-from rt4d.dicom.object_file import (
-    item,
-    open_object,
-    referenced_series,
-    refusing,
-    require_patient,
-    save_whole,
-    set_patient_and_study,
-    set_series_and_equipment,
-    text,
-)
-from rt4d.dicom.structure_writer import THERAPEUTIC_ROLES
+from rt4d.dicom.object_file import open_object, refusing, require_patient, text
 from rt4d.errors import ContourError, DicomError, GeometryError, InputError, NotFoundError
 from rt4d.geometry import POSITION_TOLERANCE_MM, Floats, Geometry
 from rt4d.phases import CtImage
-from rt4d.rois import Roi
 from rt4d.volumes import Mask
-
-if TYPE_CHECKING:
-    from highdicom.seg import Segmentation, SegmentDescription
 
 SEGMENTATION, LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 PLACED_VOXELS = 0.1
 """So far a frame's pixels may lie from voxel centres: what rounding of positions makes; more is another grid."""
 MAX_SLICES, MAX_PIXELS, MAX_VOXELS = 5000, 2**26, 2**30
 """Of the grid and of one frame that are believed: a broken file may claim more than memory holds."""
-
-_ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
-_SPATIAL = ("309825002", "SCT", "Spatial and Relational Concept")
-_ANATOMICAL = ("91723000", "SCT", "Anatomical Structure")
-_TISSUE = ("85756007", "SCT", "Tissue")
-_DEFORMABLE_MODELS = ("123111", "DCM", "Deformable Models")
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
-
-
-def write_seg(path: str | Path, *, on: CtImage, rois: Sequence[Roi], label: str = "rt4d") -> Path:
-    """A binary segmentation of the masks, one segment each, on the slices of `on`; reading it back gives exactly these masks. Returns its path.
-
-    Segments may overlap. The masks lie on the grid of `on` (GeometryError otherwise). Refused: no ROI, two of one name, an empty mask, a
-    label over 16 characters, a CT without a frame of reference. What was at `path` is replaced, and only once the new file is whole.
-    """
-    _check(on, rois, label)
-    with quiet():
-        dataset = _segmentation(on, rois, label)
-    return save_whole(dataset, Path(path), what="The segmentation")
-
-
-def _check(on: CtImage, rois: Sequence[Roi], label: str) -> None:
-    if not rois:
-        raise ContourError("A segmentation needs at least one ROI")
-    if not 1 <= len(label) <= 16 or "\\" in label:
-        raise InputError("A segmentation's label has 1 to 16 characters and no backslash", found=repr(label))
-    if not on.geometry.frame_of_reference:
-        what = "A CT without a frame of reference cannot carry a segmentation"
-        raise DicomError(what, where=on.identity.series_uid, expected="FrameOfReferenceUID")
-    if len(on.identity.sop_instance_uids) != on.geometry.size[2]:
-        raise DicomError("A CT must name one image for each slice", expected=on.geometry.size[2], found=len(on.identity.sop_instance_uids))
-    names = [roi.name for roi in rois]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ContourError("Two ROIs of one segmentation have the same name", found=", ".join(doubled))
-    for roi in rois:
-        what = f"ROI {roi.name} lies on another grid than the CT"
-        grids.require(on.geometry, roi.mask.geometry, what=what, do="Resample it onto the CT's grid first")
-        if roi.mask.is_empty:
-            raise ContourError(f"ROI {roi.name} is empty, so that there is nothing to write")
-
-
-def _segmentation(on: CtImage, rois: Sequence[Roi], label: str) -> Segmentation:
-    from highdicom.seg import Segmentation
-
-    used = np.flatnonzero(np.any([roi.mask.inside.any(axis=(1, 2)) for roi in rois], axis=0)).tolist()
-    made = Segmentation(
-        source_images=[_source(on, z) for z in used],
-        pixel_array=np.stack([roi.mask.inside[used] for roi in rois], axis=-1),
-        segmentation_type="BINARY",
-        segment_descriptions=[_description(number, roi) for number, roi in enumerate(rois, start=1)],
-        series_instance_uid=generate_uid(prefix=None),
-        series_number=1,
-        sop_instance_uid=generate_uid(prefix=None),
-        instance_number=1,
-        manufacturer="rt4d",
-        manufacturer_model_name="rt4d",
-        software_versions=__version__,
-        device_serial_number="0",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        content_label="SEGMENTATION",
-        content_description=label,
-    )
-    set_patient_and_study(made, on.identity, written="".join([label, *(roi.name + roi.description for roi in rois)]))
-    set_series_and_equipment(made, modality="SEG", description=label)
-    made.PositionReferenceIndicator = on.identity.patient.get("PositionReferenceIndicator", "")
-    made.ReferencedSeriesSequence = [referenced_series(on.identity)]
-    measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    measures.SpacingBetweenSlices = _decimals(on.geometry.spacing_mm[2:])[0]  # highdicom's would be that between the slices that hold voxels
-    if not on.geometry.is_even:
-        del measures.SpacingBetweenSlices
-    _refer_to_slices(made, on)
-    return made
-
-
-def _source(on: CtImage, z: int) -> Dataset:
-    """What highdicom asks of one slice, and nothing of the patient: that is set by ourselves, malformed values left out."""
-    geometry = on.geometry
-    nothing = dict.fromkeys(("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"), "")
-    source = item(**nothing, StudyDate=None, StudyTime=None, ReferringPhysicianName="", Modality="CT")
-    source.SOPClassUID, source.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", _placeholder(on, z)
-    source.StudyInstanceUID, source.SeriesInstanceUID = on.identity.study_uid, on.identity.series_uid
-    source.FrameOfReferenceUID = geometry.frame_of_reference
-    source.Columns, source.Rows = geometry.size[:2]
-    source.ImagePositionPatient = _decimals(geometry.to_patient((0, 0, z)))
-    source.ImageOrientationPatient = _decimals(geometry.matrix[:, :2].T)
-    source.PixelSpacing = _decimals((geometry.spacing_mm[1], geometry.spacing_mm[0]))
-    source.SliceThickness = _decimals(geometry.spacing_mm[2:])[0]
-    return source
-
-
-def _placeholder(on: CtImage, z: int) -> str:
-    """The UID by which highdicom knows a slice: its own; of a multi-frame CT, whose slices share one, that and the slice."""
-    return on.identity.sop_instance_uids[z] if on.identity.frame_numbers is None else f"2.25.{z + 1}"
-
-
-def _refer_to_slices(made: Dataset, on: CtImage) -> None:
-    """Let every reference to a slice of the CT name the class of its file, and in a multi-frame one the frame."""
-    slices = {_placeholder(on, z): z for z in range(on.geometry.size[2])}
-    derivations = [derivation for group in made.PerFrameFunctionalGroupsSequence for derivation in group.DerivationImageSequence]
-    named = [*made.SourceImageSequence, *(source for derivation in derivations for source in derivation.SourceImageSequence)]
-    for source in {id(source): source for source in named}.values():  # frames of one slice share the item
-        z = slices[source.ReferencedSOPInstanceUID]
-        source.ReferencedSOPClassUID = on.identity.sop_class_uid
-        source.ReferencedSOPInstanceUID = on.identity.sop_instance_uids[z]
-        if on.identity.frame_numbers is not None:
-            source.ReferencedFrameNumber = on.identity.frame_numbers[z]
-
-
-def _description(number: int, roi: Roi) -> SegmentDescription:
-    from highdicom import AlgorithmIdentificationSequence
-    from highdicom.color import CIELabColor
-    from highdicom.seg import SegmentDescription
-    from highdicom.sr import CodedConcept
-
-    category, kind = _codes(roi.kind)
-    described = SegmentDescription(
-        segment_number=number,
-        segment_label=roi.name,
-        segmented_property_category=CodedConcept(*category),
-        segmented_property_type=CodedConcept(*kind),
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=AlgorithmIdentificationSequence(name="rt4d", family=CodedConcept(*_DEFORMABLE_MODELS), version=__version__),
-        display_color=CIELabColor.from_rgb(*roi.colour),
-    )
-    if roi.description:
-        described.SegmentDescription = roi.description[:1024]
-    return described
-
-
-def _codes(kind: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
-    """Category (CID 7150) and type of a segment: of targets those of CID 9534 Radiotherapy Targets, of organs and the rest something general."""
-    if kind in THERAPEUTIC_ROLES:
-        return (_ABNORMAL if kind == "GTV" else _SPATIAL), THERAPEUTIC_ROLES[kind]
-    return (_ANATOMICAL, _ANATOMICAL) if kind in ("ORGAN", "OAR", "AVOIDANCE", "EXTERNAL") else (_TISSUE, _TISSUE)
-
-
-def _decimals(numbers: Any) -> list[str]:
-    return [str(format_number_as_ds(float(number) + 0.0)) for number in np.ravel(numbers)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,15 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
-from rt4d import geometry as grids
 from rt4d.dicom.object_file import refusing, save_whole, set_patient_and_study, set_series_and_equipment
 from rt4d.dicom.roi_names import Naming, named
 from rt4d.dicom.structure_adding import added_to, open_to_add
 from rt4d.dicom.structure_file import RT_STRUCTURE_SET
 from rt4d.dicom.structure_items import INTERPRETED_TYPES, THERAPEUTIC_ROLES, referenced_frame, roi_items
-from rt4d.errors import ContourError, DicomError, InputError
+from rt4d.dicom.writable import require_writable
+from rt4d.errors import ContourError
 from rt4d.phases import CtImage
 from rt4d.rois import Roi
-
-__all__ = ["THERAPEUTIC_ROLES", "write_rtstruct"]
 
 
 def write_rtstruct(
@@ -35,7 +33,8 @@ def write_rtstruct(
     label over 16 characters, a CT without a frame of reference. What was at `path` is replaced, and only once the new file is whole
     (OutputError where it cannot be).
     """
-    _check(on, rois, label)
+    require_writable(on, rois, label=label, what="structure set")
+    _require_known_kinds(rois)
     if into is None:
         return save_whole(_dataset(on, _renamed(rois, names), label), Path(path), what="The structure set")
     existing = open_to_add(into, on=on)
@@ -53,24 +52,8 @@ def _renamed(rois: Sequence[Roi], names: Naming, *, beside: Sequence[str] = ()) 
     return renamed
 
 
-def _check(on: CtImage, rois: Sequence[Roi], label: str) -> None:
-    if not rois:
-        raise ContourError("A structure set needs at least one ROI")
-    if not 1 <= len(label) <= 16 or "\\" in label:
-        raise InputError("A structure set's label has 1 to 16 characters and no backslash", found=repr(label))
-    if not on.geometry.frame_of_reference:
-        what = "A CT without a frame of reference cannot carry a structure set"
-        raise DicomError(what, where=on.identity.series_uid, expected="FrameOfReferenceUID")
-    if len(on.identity.sop_instance_uids) != on.geometry.size[2]:
-        raise DicomError("A CT must name one image for each slice", expected=on.geometry.size[2], found=len(on.identity.sop_instance_uids))
-    names = [roi.name for roi in rois]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ContourError("Two ROIs of one structure set have the same name", found=", ".join(doubled))
+def _require_known_kinds(rois: Sequence[Roi]) -> None:
     for roi in rois:
-        what = f"ROI {roi.name} lies on another grid than the CT"
-        grids.require(on.geometry, roi.mask.geometry, what=what, do="Resample it onto the CT's grid first")
-        if roi.mask.is_empty:
-            raise ContourError(f"ROI {roi.name} is empty, so that there is nothing to contour")
         if roi.kind and roi.kind not in (*INTERPRETED_TYPES, *THERAPEUTIC_ROLES):
             raise ContourError(f"ROI {roi.name} is of an unknown kind", expected=f"ITV or one of {', '.join(INTERPRETED_TYPES)}", found=roi.kind)
 

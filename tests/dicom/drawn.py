@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 from rt4d.geometry import Geometry
 from rt4d.phases import CtImage, SeriesIdentity
-from rt4d.volumes import Volume
+from rt4d.rois import Roi
+from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES
 
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -54,6 +55,13 @@ def ct_image(geometry: Geometry, patient: dict[str, str] | None = None, *, multi
     sop_class = "1.2.840.10008.5.1.4.1.1.2.1" if multi_frame else CT_STORAGE
     identity = SeriesIdentity(generate_uid(), generate_uid(), sop_class, uids, frames, PATIENT if patient is None else patient)
     return CtImage(Volume(np.zeros(geometry.shape, np.int16), geometry), identity)
+
+
+def ball(on: CtImage, radius_mm: float = 4.0, name: str = "GTV", **kwargs: object) -> Roi:
+    """A ball in the middle of the CT as an ROI."""
+    geometry = on.geometry
+    centre = geometry.to_patient((np.array(geometry.size) - 1) / 2)
+    return Roi(name, Mask(((geometry.centres() - centre) ** 2).sum(axis=-1) < radius_mm**2, geometry), **kwargs)
 
 
 def write_ct(ct: CtImage, folder: Path) -> Path:

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import rt4d
-from rt4d.dicom.segmentation import read_seg, write_seg
+from rt4d.dicom.segmentation import read_seg
+from rt4d.dicom.segmentation_writer import write_seg
 from rt4d.errors import ContourError, DicomError, GeometryError, InputError, NotFoundError, Rt4dError
 from rt4d.geometry import Geometry
 from rt4d.phases import CtImage
 from rt4d.rois import Roi
 from rt4d.volumes import Mask
 from tests.conftest import POSES, needs_program
-from tests.dicom.drawn import FRAME, PATIENT, ct_image, grid
+from tests.dicom.drawn import FRAME, PATIENT, ball, ct_image, grid
 
 SMALL = (6, 5, 4)
 
@@ -29,12 +30,6 @@ SMALL = (6, 5, 4)
 @pytest.fixture
 def ct() -> CtImage:
     return ct_image(grid())
-
-
-def ball(on: CtImage, radius_mm: float = 4.0, name: str = "GTV", **kwargs: object) -> Roi:
-    geometry = on.geometry
-    centre = geometry.to_patient((np.array(geometry.size) - 1) / 2)
-    return Roi(name, Mask(((geometry.centres() - centre) ** 2).sum(axis=-1) < radius_mm**2, geometry), **kwargs)
 
 
 def changed(path: Path, **attributes: object) -> Path:
@@ -232,7 +227,7 @@ def foreign(path: Path, ct: CtImage, pixels: np.ndarray, kind: str, *names: str,
     """A segmentation as highdicom's users write it, from slices in reverse order."""
     from highdicom.seg import Segmentation
 
-    from rt4d.dicom.segmentation import _description, _source
+    from rt4d.dicom.segmentation_writer import _description, _source
 
     descriptions = [_description(n, Roi(name, ball(ct).mask)) for n, name in enumerate(names, start=1)]
     made = Segmentation(

@@ -25,7 +25,7 @@ from rt4d.phases import CtImage
 from rt4d.rois import Roi
 from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES, needs_program
-from tests.dicom.drawn import FRAME, PATIENT, ct_image, grid, write_ct
+from tests.dicom.drawn import FRAME, PATIENT, ball, ct_image, grid, write_ct
 
 SMALL = (6, 5, 4)
 
@@ -33,12 +33,6 @@ SMALL = (6, 5, 4)
 @pytest.fixture
 def ct() -> CtImage:
     return ct_image(grid())
-
-
-def ball(on: CtImage, radius_mm: float = 4.0, name: str = "GTV", **kwargs: object) -> Roi:
-    geometry = on.geometry
-    centre = geometry.to_patient((np.array(geometry.size) - 1) / 2)
-    return Roi(name, Mask(((geometry.centres() - centre) ** 2).sum(axis=-1) < radius_mm**2, geometry), **kwargs)
 
 
 def written(tmp_path: Path, on: CtImage, *rois: Roi) -> pydicom.Dataset:
