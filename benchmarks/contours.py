@@ -3,6 +3,7 @@
     python benchmarks/contours.py shapes    seven solids drawn by formula, written into a structure set and read back, on 1 mm and 3 mm slices:
                                             Dice against the sub-voxel truth beside the best that any binary mask on that grid can reach,
                                             95 % Hausdorff distance, and the mean error of volume over random placements
+    python benchmarks/contours.py readers   the volume that rt4d, rt-utils and plastimatch read from one another's files and from contours by formula
     python benchmarks/contours.py speed     a structure set of 20 ROIs on 512×512×150 written and read, by rt4d and by rt-utils, in this run
 
 Truth: the share of each voxel inside the formula, from 64 points (1 mm) or 192 (3 mm). Where flat faces run through voxel centres no binary
@@ -12,6 +13,8 @@ mask comes near it: the column 'best' says how near.
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +25,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,7 +35,7 @@ from rt4d.geometry import Geometry
 from rt4d.phases import CtImage
 from rt4d.rois import Roi
 from rt4d.volumes import Mask, Volume
-from tests.dicom.drawn import FRAME, ct_image, grid, write_ct
+from tests.dicom.drawn import FRAME, Drawn, ct_image, grid, saved, structure_set, write_ct
 from tests.dicom.shapes import HOLLOW, SOLID, best_dice, dice, filled, hd95_mm, placements, read_back, shape, shares
 
 PLACES = {"on": (0.0, 0.0, 0.0), "between": (0.5, 0.5, 0.5), "off": (0.31, 0.77, 0.18)}
@@ -75,6 +80,78 @@ def _bias(name: str, step: float, count: int = 48) -> bool:
     said = "" if fine else "  MISSED"
     print(f"{name:<14}{radius:>4.0f} mm{step:>4.0f} mm  mean of {count} random places: volume {error:+.3%} ± {spread:.2%}{said}", flush=True)
     return fine
+
+
+def readers() -> bool:
+    """Print how far each reader is off the volume that was written; whether rt4d is off nowhere."""
+    geometry = Geometry((96, 96, 40), (1.0, 1.0, 3.0), (-48.0, -48.0, -60.0), frame_of_reference=FRAME)
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        folder = Path(place)
+        ct = rt4d.read_ct(write_ct(ct_image(geometry), folder / "CT"))
+        rois = _balls(ct)
+        drawn = {roi.name: roi.mask.inside for roi in rois}
+        rt4d.write_rtstruct(folder / "rt4d.dcm", on=ct, rois=rois)
+        rt4d.write_rtstruct(folder / "rt4d, smooth=False.dcm", on=ct, rois=rois, smooth=False)
+        _with_rt_utils(folder / "CT", folder / "rt-utils.dcm", rois)
+        _write_circles(folder / "circles by formula.dcm", ct)
+        print(f"{'written by':<22}{'read by':<27}" + "".join(f"{name:>16}" for name in drawn))
+        fine = True
+        for name in ("rt4d", "rt4d, smooth=False", "rt-utils", "circles by formula"):
+            fine &= _row_of_readers(folder / f"{name}.dcm", ct, drawn)
+        return fine
+
+
+def _balls(ct: CtImage) -> list[Roi]:
+    z, y, x = np.ogrid[:40, :96, :96]
+    away = (3 * (z - 20)) ** 2 + (y - 47.3) ** 2 + (x - 47.8) ** 2
+    insides = {"ball 10 mm": away < 10**2, "ball 20 mm": away < 20**2, "ball 40 mm": away < 40**2, "hollow 20 mm": (away < 20**2) & (away >= 10**2)}
+    box = (abs(z - 17) < 8) & (abs(y - 45) < 15) & (abs(x - 42) < 12)
+    return [Roi(name, Mask(np.ascontiguousarray(inside), ct.geometry)) for name, inside in {**insides, "box": box}.items()]
+
+
+def _write_circles(path: Path, ct: CtImage) -> None:
+    """The same balls, their contours circles by formula, each naming its slice, as rt-utils needs it."""
+    centre, slices = ct.geometry.to_patient([47.8, 47.3, 20.0]), ct.geometry.to_patient([[0.0, 0.0, z] for z in range(40)])[:, 2]
+    dataset = structure_set(ct, *(Drawn(f"ball {r} mm", _circles(centre, r, slices), "", r) for r in (10, 20, 40)))
+    for contour in (each for roi in dataset.ROIContourSequence for each in roi.ContourSequence):
+        image = Dataset()
+        image.ReferencedSOPInstanceUID = ct.identity.sop_instance_uids[int(np.abs(slices - float(contour.ContourData[2])).argmin())]
+        contour.ContourImageSequence = [image]
+    saved(dataset, path)
+
+
+def _circles(centre: np.ndarray, radius: float, slices: np.ndarray) -> list[np.ndarray]:
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    ring = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
+    halves = {z: radius**2 - (z - centre[2]) ** 2 for z in slices}
+    return [np.array([centre[0], centre[1], z]) + np.sqrt(half) * ring for z, half in halves.items() if half > 0]
+
+
+def _row_of_readers(path: Path, ct: CtImage, drawn: dict[str, np.ndarray]) -> bool:
+    """Print the rows of one file; whether rt4d reads the volumes that were drawn, to a thousandth (circles are polygons of 200 corners)."""
+    read = {"rt4d": _read(path, ct), "rt-utils": _by_rt_utils(path), "plastimatch": _by_plastimatch(path)}
+    read["plastimatch --xor-contours"] = _by_plastimatch(path, "--xor-contours")
+    for reader, masks in read.items():
+        off = [f"{masks[name].sum() / inside.sum() - 1:+16.1%}" if name in masks else f"{'':>16}" for name, inside in drawn.items()]
+        print(f"{path.stem:<22}{reader:<27}{''.join(off)}")
+    return all(abs(inside.sum() / drawn[name].sum() - 1) < 1e-3 for name, inside in read["rt4d"].items())
+
+
+def _by_rt_utils(path: Path) -> dict[str, np.ndarray]:
+    from rt_utils import RTStructBuilder
+
+    reader = RTStructBuilder.create_from(str(path.parent / "CT"), str(path))
+    return {name: np.moveaxis(reader.get_roi_mask_by_name(name), 2, 0) for name in reader.get_roi_names()}
+
+
+def _by_plastimatch(path: Path, *options: str) -> dict[str, np.ndarray]:
+    if not shutil.which("plastimatch"):
+        return {}
+    with tempfile.TemporaryDirectory() as place:
+        command = ["plastimatch", "convert", "--input", path, "--referenced-ct", path.parent / "CT", "--output-prefix", place]
+        subprocess.run([*command, "--prefix-format", "nrrd", *options], capture_output=True, check=True)
+        return {file.stem.replace("_", " "): sitk.GetArrayFromImage(sitk.ReadImage(str(file))) > 0 for file in Path(place).glob("*.nrrd")}
 
 
 def speed(repeats: int) -> bool:
@@ -150,10 +227,11 @@ def _least(work: Callable[[], T], repeats: int) -> tuple[T, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("shapes", "speed"))
+    parser.add_argument("what", choices=("shapes", "readers", "speed"))
     parser.add_argument("--repeats", type=int, default=1, help="of rt4d's part; the least time counts")
     arguments = parser.parse_args()
-    sys.exit(0 if (shapes() if arguments.what == "shapes" else speed(arguments.repeats)) else 1)
+    passed = {"shapes": shapes, "readers": readers, "speed": lambda: speed(arguments.repeats)}[arguments.what]()
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from rt4d.phases import FourDCT
 from rt4d.volumes import Mask
 
 PLASTIMATCH = """[GLOBAL]
-fixed={phase}
-moving={reference}
+fixed={fixed}
+moving={moving}
 vf_out={field}
 default_value=-1000
 
@@ -46,14 +46,14 @@ def with_plastimatch(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
             continue
         image, field, warped, job = (folder / f"{phase.label}.{kind}" for kind in ("mha", "vf.mha", "warped.mha", "txt"))
         sitk.WriteImage(_image(phase.volume.hu.astype(np.float32), ct), str(image))
-        job.write_text(PLASTIMATCH.format(phase=image, reference=reference, field=field))
-        _run("plastimatch", "register", job)
-        _run("plastimatch", "warp", "--input", drawn, "--xf", field, "--output-img", warped, "--interpolation", "linear")
+        job.write_text(PLASTIMATCH.format(fixed=image, moving=reference, field=field))
+        run("plastimatch", "register", job)
+        run("plastimatch", "warp", "--input", drawn, "--xf", field, "--output-img", warped, "--interpolation", "linear")
         masks[phase.label] = Mask(sitk.GetArrayFromImage(sitk.ReadImage(str(warped))) > 0.5, ct.geometry)
     return masks
 
 
-def with_demons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
+def withdemons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
     """SimpleITK's symmetric-forces demons at half and full resolution, 30 iterations each, smoothed by 1.5 voxels."""
     del folder
     reference = _image(ct.reference.volume.hu.astype(np.float32), ct)
@@ -61,7 +61,7 @@ def with_demons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
     masks = {ct.reference_label: gtv}
     for phase in ct:
         if phase.label != ct.reference_label:
-            transform = _demons(_image(phase.volume.hu.astype(np.float32), ct), reference)
+            transform = demons(_image(phase.volume.hu.astype(np.float32), ct), reference)
             warped = sitk.Resample(drawn, drawn, transform, sitk.sitkLinear, 0.0)
             masks[phase.label] = Mask(sitk.GetArrayFromImage(warped) > 0.5, ct.geometry)
     return masks
@@ -72,7 +72,8 @@ def timed(peer: Callable[[FourDCT, Mask, Path], dict[str, Mask]], ct: FourDCT, g
     return peer(ct, gtv, folder), time.perf_counter() - began
 
 
-def _demons(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
+def demons(fixed: sitk.Image, moving: sitk.Image) -> sitk.DisplacementFieldTransform:
+    """The transform that takes points of `fixed` to where they lie in `moving`."""
     field = None
     for factor in (2, 1):
         small_fixed, small_moving = (_shrunk(image, factor) for image in (fixed, moving))
@@ -96,5 +97,5 @@ def _image(array: np.ndarray, ct: FourDCT) -> sitk.Image:
     return image
 
 
-def _run(*command: object) -> None:
+def run(*command: object) -> None:
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
