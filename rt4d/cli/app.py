@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rt4d import __version__
+from rt4d.cli.commission import commission
 from rt4d.cli.contours import contours
 from rt4d.cli.demo import demo
 from rt4d.cli.itv import itv
@@ -34,5 +35,5 @@ def rt4d(
     """
 
 
-for verb in (scan, itv, contours, register, phantom, demo):
+for verb in (scan, itv, contours, register, phantom, commission, demo):
     app.command()(verb)

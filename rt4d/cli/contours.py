@@ -67,7 +67,10 @@ def contours(
     for note in files.notes:
         sys.stderr.write(f"note: {note}\n")
     sys.stdout.write(json.dumps(files.to_dict(), indent=2) + "\n" if as_json else as_text(files) + f"Written to {out}\n")
-    return 0 if files.passed else CHECK_FAILED
+    if files.passed:
+        return 0
+    sys.stderr.write(f"rt4d: not written, though drawn or asked for: {', '.join(each.roi for each in files.skipped if each.is_trouble)}\n")
+    return CHECK_FAILED
 
 
 def as_text(files: RoiFiles) -> str:

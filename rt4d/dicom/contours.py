@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rt4d.dicom.corridor import Corridor, Ints, drawn
+from rt4d.dicom.corridor import Corridor, Ints, drawn, outlines
 from rt4d.geometry import Floats
 
 # A cell is the square between four centres; its sides are numbered 0 top, 1 right, 2 bottom, 3 left. For each pattern of inside corners
@@ -35,17 +35,12 @@ AT_ONCE = 2**20
 """So many voxels are contoured at once: few calls for many slices, and no more than some 400 MB for any mask."""
 
 
-def contours(inside: npt.NDArray[np.bool_]) -> list[Floats]:
-    """The closed contours of one slice, given as bool (y, x): each (n, 2), x y index coordinates, n ≥ 3, the first point not repeated.
+def contours_by_slice(inside: npt.NDArray[np.bool_], *, smooth: bool = True) -> list[tuple[int, Floats]]:
+    """The closed contours of a mask, bool (z, y, x), each with its slice number, in the order of the slices; an empty slice has none.
 
-    Outer contours and holes are each a contour of their own, running opposite ways; filled even-odd they give back exactly these voxels.
-    An empty slice has none.
+    Each is (n, 2), x y index coordinates, n ≥ 3, the first point not repeated. Outer contours and holes are each a contour of their own,
+    running opposite ways; filled even-odd they give back exactly these voxels. Not smooth: the outlines of the voxels themselves.
     """
-    return [points for _, points in contours_by_slice(inside[np.newaxis])]
-
-
-def contours_by_slice(inside: npt.NDArray[np.bool_]) -> list[tuple[int, Floats]]:
-    """The contours of every slice of a mask, bool (z, y, x), each with its slice number, in the order of the slices; see `contours`."""
     slices = np.flatnonzero(np.any(inside, axis=(1, 2)))
     if not slices.size:
         return []
@@ -57,18 +52,18 @@ def contours_by_slice(inside: npt.NDArray[np.bool_]) -> list[tuple[int, Floats]]
     found = []
     for z in range(first, last, at_once):
         window = np.pad(inside[z : min(z + at_once, last), top:bottom, left:right].view(np.uint8), ((0, 0), (1, 1), (1, 1)))
-        found += [(z + n, points) for n, points in _drawn(window, corner=(left - 1, top - 1), shape=inside.shape[1:])]
+        found += [(z + n, points) for n, points in _drawn(window, corner=(left - 1, top - 1), shape=inside.shape[1:], smooth=smooth)]
     return found
 
 
-def _drawn(window: npt.NDArray[np.uint8], *, corner: tuple[int, int], shape: tuple[int, ...]) -> list[tuple[int, Floats]]:
+def _drawn(window: npt.NDArray[np.uint8], *, corner: tuple[int, int], shape: tuple[int, ...], smooth: bool) -> list[tuple[int, Floats]]:
     """The contours of a window that begins at `corner`, x y, of an image, each with its slice in the window."""
     crossings, successor = _crossings(window)
     if not crossings.size:
         return []
     order, starts = _loops(successor)
     corridor, z = _corridor(window, crossings[order], starts, corner=corner, shape=shape)
-    return list(zip(z[starts].tolist(), drawn(corridor), strict=True))
+    return list(zip(z[starts].tolist(), drawn(corridor) if smooth else outlines(corridor), strict=True))
 
 
 def _crossings(window: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:

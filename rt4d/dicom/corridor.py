@@ -77,11 +77,11 @@ def drawn(corridor: Corridor) -> list[Floats]:
     x, y = points.at(_of_area(corridor, relaxed, kept, wanted))
     misses = np.abs(_doubled_areas(x, y, points) - wanted) > MOST_MISSED * np.abs(wanted)
     smooth = np.split(np.column_stack([x, y]), points.starts[1:])
-    chosen = zip(_outlines(corridor), smooth, misses.tolist(), strict=True)
+    chosen = zip(outlines(corridor), smooth, misses.tolist(), strict=True)
     return [outline if missed or len(outline) == 4 or 3 * len(outline) <= 2 * len(line) else line for outline, line, missed in chosen]
 
 
-def _outlines(corridor: Corridor) -> list[Floats]:
+def outlines(corridor: Corridor) -> list[Floats]:
     """The outlines of the voxels themselves, a hair inside: along x and y with right angles, where one link along x and one along y meet."""
     _, after = _neighbours(corridor)
     x, y = corridor.at(np.full(len(corridor), OUTLINE))

@@ -178,7 +178,7 @@ def read_grid(path: str | Path, *, on: CtImage | None = None) -> DeformationGrid
         geometry, vectors = _vectors(moving[0].DeformableRegistrationGridSequence[0], frame, path.name)
         stays = [series for each in items if each is not moving[0] for series in _series(each, dataset)]
         return DeformationGrid(
-            _with_matrices(vectors, geometry, moving[0]),
+            _with_matrices(vectors, geometry, moving[0], where=path.name),
             geometry,
             text(moving[0], "SourceFrameOfReferenceUID"),
             stays[0] if stays else "",
@@ -208,25 +208,25 @@ def _vectors(grid: Dataset, frame: str, where: str) -> tuple[Geometry, npt.NDArr
     return geometry, np.frombuffer(data, dtype=kind, count=3 * nx * ny * nz).reshape(nz, ny, nx, 3).astype(np.float32)
 
 
-def _with_matrices(vectors: npt.NDArray[np.float32], geometry: Geometry, moving: Dataset) -> npt.NDArray[np.float32]:
+def _with_matrices(vectors: npt.NDArray[np.float32], geometry: Geometry, moving: Dataset, *, where: str) -> npt.NDArray[np.float32]:
     """Vectors u with x + u = M_post (M_pre x + d) at every voxel; affine matrices leave it linear between them, as it was."""
-    before, after = (_matrix(moving, f"{when}DeformationMatrixRegistrationSequence") for when in ("Pre", "Post"))
+    before, after = (_matrix(moving, f"{when}DeformationMatrixRegistrationSequence", where=where) for when in ("Pre", "Post"))
     if not (np.array_equal(before, np.eye(4)) and np.array_equal(after, np.eye(4))):
         for z, plane in enumerate(vectors):
             x = geometry.crop((0, 0, z), (*geometry.size[:2], 1)).centres()[0]
             moved = x @ before[:3, :3].T + before[:3, 3] + plane
             vectors[z] = moved @ after[:3, :3].T + after[:3, 3] - x
     if np.isinf(vectors).any():
-        raise DicomError("A deformation grid holds infinite vectors")
+        raise DicomError("A deformation grid holds infinite vectors", where=where)
     return vectors
 
 
-def _matrix(moving: Dataset, keyword: str) -> Floats:
+def _matrix(moving: Dataset, keyword: str, *, where: str) -> Floats:
     if not moving.get(keyword):
         return np.eye(4)
     matrix = np.array(moving[keyword].value[0].FrameOfReferenceTransformationMatrix, dtype=float).reshape(4, 4)
     if not np.isfinite(matrix).all() or not np.array_equal(matrix[3], [0, 0, 0, 1]):
-        raise DicomError("A registration matrix is no affine one", expected="a last row of 0 0 0 1", found=matrix[3].tolist())
+        raise DicomError("A registration matrix is no affine one", where=where, expected="a last row of 0 0 0 1", found=matrix[3].tolist())
     return matrix
 
 

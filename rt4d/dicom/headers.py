@@ -31,7 +31,9 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from rt4d.dicom.inflating import opened
 from rt4d.dicom.raw_values import decoded, first_float, first_text, integer_of, items, latin, number_of, numbers_of, raw_bytes, text_of
+from rt4d.errors import DicomError
 from rt4d.geometry import Triple
 
 CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -192,9 +194,11 @@ def quiet() -> Iterator[None]:
 def read_header(path: Path, name: str) -> tuple[DicomFile, tuple[Slice, ...]] | Unreadable | None:
     """What a file says; `Unreadable` where it claims to be DICOM and is not; None where it is something else. To be called inside `quiet`."""
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             claims = _claims_dicom(stream, path)
             return _read(stream, path, name) if claims else None
+    except DicomError as error:
+        return Unreadable(name, error.what)
     except _UNREADABLE as error:
         return Unreadable(name, str(error).splitlines()[0][:120] if isinstance(error, OSError) else "its header is broken or cut off")
 

@@ -23,6 +23,7 @@ from pydicom.valuerep import validate_value
 
 from rt4d import __version__
 from rt4d.dicom.headers import quiet
+from rt4d.dicom.inflating import opened
 from rt4d.errors import ContourError, DicomError, NotFoundError, OutputError, Rt4dError
 from rt4d.phases import CtImage, SeriesIdentity
 
@@ -46,7 +47,14 @@ def refusing(what: str, where: str) -> Iterator[None]:
         except Rt4dError:
             raise
         except UNREADABLE as error:
-            raise DicomError(f"{what} cannot be read", where=where, found=type(error).__name__, do="Copy or export it again") from error
+            raise DicomError(f"{what} cannot be read", where=where, found=_reason(error), do="Copy or export it again") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Why a file cannot be read, in words of our own: pydicom's may quote what stands in it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "more than memory holds" if isinstance(error, MemoryError) else "damage, or its end is missing"
 
 
 def open_object(path: Path, sop_classes: Sequence[str], *, what: str) -> Dataset:
@@ -54,7 +62,8 @@ def open_object(path: Path, sop_classes: Sequence[str], *, what: str) -> Dataset
     if not path.is_file():
         raise NotFoundError("No such file", where=path, expected=what)
     with refusing(what, path.name):
-        dataset: Dataset = pydicom.dcmread(path, force=True)
+        with opened(path) as stream:
+            dataset: Dataset = pydicom.dcmread(stream, force=True)
         modality, sop_class = text(dataset, "Modality"), text(dataset, "SOPClassUID")
     if sop_class not in sop_classes:
         found = f"Modality {modality or 'unknown'}, SOP class {sop_class or 'unknown'}"

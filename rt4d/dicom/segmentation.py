@@ -196,10 +196,10 @@ def _planes(dataset: Dataset, pixels: _Pixels, where: str) -> list[_Plane]:
     groups = dataset.PerFrameFunctionalGroupsSequence
     if len(groups) != pixels.frames:
         raise DicomError("A segmentation does not place all its frames", where=where, expected=f"{pixels.frames} places", found=len(groups))
-    return [_plane(group, shared, is_label_map=pixels.is_label_map) for group in groups]
+    return [_plane(group, shared, is_label_map=pixels.is_label_map, where=f"{where}, frame {n}") for n, group in enumerate(groups, start=1)]
 
 
-def _plane(group: Dataset, shared: Dataset, *, is_label_map: bool) -> _Plane:
+def _plane(group: Dataset, shared: Dataset, *, is_label_map: bool, where: str) -> _Plane:
     def of(macro: str) -> Dataset:
         found: Dataset = (group.get(macro) or shared[macro].value)[0]
         return found
@@ -208,7 +208,7 @@ def _plane(group: Dataset, shared: Dataset, *, is_label_map: bool) -> _Plane:
     position = np.array(of("PlanePositionSequence").ImagePositionPatient, dtype=float)
     between_rows, between_columns = (float(v) for v in of("PixelMeasuresSequence").PixelSpacing)
     if not np.isfinite([*orientation, *position, between_rows, between_columns]).all() or orientation.size != 6 or position.size != 3:
-        raise DicomError("A frame's place is not six directions, three coordinates and two spacings")
+        raise DicomError("A frame's place is not six directions, three coordinates and two spacings", where=where)
     segment = 0 if is_label_map else int(of("SegmentIdentificationSequence").ReferencedSegmentNumber)
     return _Plane(segment, position, orientation[:3], orientation[3:], (between_columns, between_rows))
 

@@ -18,8 +18,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, generate_uid
 
 from rt4d import __version__
-from rt4d.dicom.object_file import code, item, refusing, require_patient
-from rt4d.dicom.structure_file import RT_STRUCTURE_SET, items, open_rtstruct, summarise_rtstruct, text
+from rt4d.dicom.object_file import code, item, refusing, require_patient, text
+from rt4d.dicom.structure_file import RT_STRUCTURE_SET, items, open_rtstruct, summarise_rtstruct
 from rt4d.dicom.structure_items import referenced_frame, referenced_series, referenced_study, roi_items
 from rt4d.errors import ContourError
 from rt4d.phases import CtImage
@@ -72,7 +72,7 @@ def open_to_add(path: str | Path, *, on: CtImage) -> Existing:
         )
 
 
-def added_to(existing: Existing, rois: Sequence[Roi], *, on: CtImage) -> FileDataset:
+def added_to(existing: Existing, rois: Sequence[Roi], *, on: CtImage, smooth: bool) -> FileDataset:
     """The dataset of `existing` with the ROIs added, as a new object. Raises ContourError where a name is already there."""
     _require_new_names(existing, rois)
     dataset = existing.dataset
@@ -80,7 +80,7 @@ def added_to(existing: Existing, rois: Sequence[Roi], *, on: CtImage) -> FileDat
     if not existing.has_images:
         _reference(dataset, on)
     for n, roi in enumerate(rois, start=1):
-        made = roi_items(roi, on, number=existing.last_roi + n, observation=existing.last_observation + n)
+        made = roi_items(roi, on, number=existing.last_roi + n, observation=existing.last_observation + n, smooth=smooth)
         _set_characters(made[0], roi, existing.characters)
         for keyword, new in zip(_SEQUENCES, made, strict=True):
             _append(dataset, keyword, new)

@@ -5,8 +5,6 @@ Reads DICOM RT Structure Set Storage (PS3.3 A.19, C.8.8.5, C.8.8.6, C.8.8.8) as 
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,23 +13,20 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
-from rt4d.dicom.headers import cut_short, quiet
+from rt4d.dicom.headers import cut_short
+from rt4d.dicom.inflating import opened
+from rt4d.dicom.object_file import refusing, text
 from rt4d.errors import ContourError, DicomError, NotFoundError
 from rt4d.geometry import Floats
 
 RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-"""Contours that bound an area; the standard fills both even-odd (PS3.3 C.8.8.6.3)."""
+"""Contours that bound an area. The standard wants the holes of the former drawn as keyholes (PS3.3 C.8.8.6.3); planning systems write them as
+contours of their own all the same, so both are filled even-odd."""
 
 _CONTOUR_DATA = Tag("ContourData")
-_UNREADABLE = (
-    *(InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, NameError, ArithmeticError),
-    *(NotImplementedError, RecursionError, MemoryError, struct.error, zlib.error),
-)
-"""What pydicom raises on files that are broken in one way or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +71,9 @@ def summarise_rtstruct(source: str | Path | Dataset) -> StructureSetSummary:
     """
     dataset = source if isinstance(source, Dataset) else open_rtstruct(source)
     where = "" if isinstance(source, Dataset) else Path(source).name
-    with quiet():
-        try:
-            require_rtstruct(dataset, where=where)
-            return _summary(dataset)
-        except _UNREADABLE as error:
-            if isinstance(error, DicomError):
-                raise
-            raise DicomError("A structure set cannot be read", where=where, found=type(error).__name__, do="Export it again") from error
+    with refusing("The structure set", where):
+        require_rtstruct(dataset, where=where)
+        return _summary(dataset)
 
 
 def open_rtstruct(path: str | Path) -> Dataset:
@@ -91,14 +81,10 @@ def open_rtstruct(path: str | Path) -> Dataset:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError("No structure set is here", where=path, do="Give the path of an RTSTRUCT file")
-    with quiet():
-        try:
-            dataset: Dataset = pydicom.dcmread(path, force=True)
-            require_rtstruct(dataset, where=path.name)
-        except _UNREADABLE as error:
-            if isinstance(error, DicomError):
-                raise
-            raise DicomError("A file cannot be read as DICOM", where=path.name, found=type(error).__name__, do="Export it again") from error
+    with refusing("The structure set", path.name):
+        with opened(path) as stream:
+            dataset: Dataset = pydicom.dcmread(stream, force=True)
+        require_rtstruct(dataset, where=path.name)
     return dataset
 
 
@@ -153,15 +139,6 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return [item for item in value if isinstance(item, Dataset)] if isinstance(value, Iterable) and not isinstance(value, str | bytes) else []
 
 
-def text(dataset: Dataset, keyword: str) -> str:
-    """An attribute as text, '' where it is absent, empty or cannot be read."""
-    try:
-        value = dataset.get(keyword)
-    except (ValueError, TypeError, KeyError, NotImplementedError):
-        return ""
-    return "" if value is None else str(value).strip().strip("\0")
-
-
 def _summary(dataset: Dataset) -> StructureSetSummary:
     frames, series, images = _references(dataset)
     rois, notes = _rois(dataset, frames)
@@ -193,7 +170,11 @@ def _rois(dataset: Dataset, frames: list[str]) -> tuple[tuple[RoiSummary, ...], 
         types = Counter(geometric_type(contour) for contour in contours.get(number, []))
         closed = sum(types.pop(kind, 0) for kind in CLOSED)
         frame = text(item, "ReferencedFrameOfReferenceUID") or (frames[0] if len(frames) == 1 else "")
-        rois.append(RoiSummary(number, text(item, "ROIName") or f"ROI {number}", kinds.get(number, ""), closed, tuple(sorted(types.items())), frame))
+        name = text(item, "ROIName")
+        if not name:
+            name = f"ROI {number}"
+            notes.append(f"ROI number {number} has no name and is called {name!r} here")
+        rois.append(RoiSummary(number, name, kinds.get(number, ""), closed, tuple(sorted(types.items())), frame))
     listed = {roi.number for roi in rois}
     notes += [f"Contours of ROI number {number}, which the structure set does not list, are left out" for number in contours if number not in listed]
     return tuple(rois), tuple(notes)

@@ -38,9 +38,9 @@ THERAPEUTIC_ROLES = {
 _CONTOUR_DATA = Tag("ContourData")
 
 
-def roi_items(roi: Roi, on: CtImage, *, number: int, observation: int) -> tuple[Dataset, Dataset, Dataset]:
+def roi_items(roi: Roi, on: CtImage, *, number: int, observation: int, smooth: bool) -> tuple[Dataset, Dataset, Dataset]:
     """An ROI's items of the structure set ROI, the ROI contour and the RT ROI observations sequence."""
-    return _roi(number, roi, on), _roi_contour(number, roi, on), _observation(number, observation, roi)
+    return _roi(number, roi, on), _roi_contour(number, roi, on, smooth=smooth), _observation(number, observation, roi)
 
 
 def referenced_frame(on: CtImage) -> Dataset:
@@ -80,8 +80,8 @@ def _roi(number: int, roi: Roi, on: CtImage) -> Dataset:
     return listed
 
 
-def _roi_contour(number: int, roi: Roi, on: CtImage) -> Dataset:
-    polygons = contours_by_slice(roi.mask.inside)
+def _roi_contour(number: int, roi: Roi, on: CtImage, *, smooth: bool) -> Dataset:
+    polygons = contours_by_slice(roi.mask.inside, smooth=smooth)
     slices = np.repeat([float(z) for z, _ in polygons], [len(corners) for _, corners in polygons])
     points_mm = on.geometry.to_patient(np.column_stack([np.concatenate([corners for _, corners in polygons]), slices]))
     parts = np.split(points_mm, np.cumsum([len(corners) for _, corners in polygons])[:-1])

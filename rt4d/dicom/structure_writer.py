@@ -22,13 +22,21 @@ from rt4d.rois import Roi
 
 
 def write_rtstruct(
-    path: str | Path, *, on: CtImage, rois: Sequence[Roi], label: str = "rt4d", names: Naming = "full", into: str | Path | None = None
+    path: str | Path,
+    *,
+    on: CtImage,
+    rois: Sequence[Roi],
+    label: str = "rt4d",
+    names: Naming = "full",
+    into: str | Path | None = None,
+    smooth: bool = True,
 ) -> Path:
     """A structure set of the masks, drawn on the slices of `on`; reading it back gives exactly these masks. Returns its path.
 
     names: 'full' as given, 'short' in at most 16 characters, 'tg263' with targets named after AAPM TG-263; where a name changes, the ROI
     description begins with the one that was given. into: a structure set of the same patient and frame of reference, all of which the
-    new file takes over as it is, its label too, the ROIs being added (see `structure_adding`).
+    new file takes over as it is, its label too, the ROIs being added (see `structure_adding`). smooth: lines as a person would draw them;
+    otherwise the outlines of the voxels, in steps, which programs that move each point to the nearest voxel centre (rt-utils) read exactly too.
     The masks lie on the grid of `on` (GeometryError otherwise). Refused: no ROI, two of one name, an empty mask, an unknown kind, a
     label over 16 characters, a CT without a frame of reference. What was at `path` is replaced, and only once the new file is whole
     (OutputError where it cannot be).
@@ -36,10 +44,10 @@ def write_rtstruct(
     require_writable(on, rois, label=label, what="structure set")
     _require_known_kinds(rois)
     if into is None:
-        return save_whole(_dataset(on, _renamed(rois, names), label), Path(path), what="The structure set")
+        return save_whole(_dataset(on, _renamed(rois, names), label, smooth=smooth), Path(path), what="The structure set")
     existing = open_to_add(into, on=on)
     with refusing("The structure set to add to", existing.where):
-        dataset = added_to(existing, _renamed(rois, names, beside=existing.names), on=on)
+        dataset = added_to(existing, _renamed(rois, names, beside=existing.names), on=on, smooth=smooth)
         return save_whole(dataset, Path(path), what="The structure set")
 
 
@@ -58,7 +66,7 @@ def _require_known_kinds(rois: Sequence[Roi]) -> None:
             raise ContourError(f"ROI {roi.name} is of an unknown kind", expected=f"ITV or one of {', '.join(INTERPRETED_TYPES)}", found=roi.kind)
 
 
-def _dataset(on: CtImage, rois: Sequence[Roi], label: str) -> FileDataset:
+def _dataset(on: CtImage, rois: Sequence[Roi], label: str, *, smooth: bool) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(RT_STRUCTURE_SET)
     meta.MediaStorageSOPInstanceUID = generate_uid(prefix=None)
@@ -70,7 +78,7 @@ def _dataset(on: CtImage, rois: Sequence[Roi], label: str) -> FileDataset:
     dataset.FrameOfReferenceUID = on.geometry.frame_of_reference
     dataset.PositionReferenceIndicator = on.identity.patient.get("PositionReferenceIndicator", "")
     dataset.ReferencedFrameOfReferenceSequence = Items([referenced_frame(on)])
-    items = [roi_items(roi, on, number=number, observation=number) for number, roi in enumerate(rois, start=1)]
+    items = [roi_items(roi, on, number=number, observation=number, smooth=smooth) for number, roi in enumerate(rois, start=1)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = map(Items, zip(*items, strict=True))
     dataset.ApprovalStatus = "UNAPPROVED"
     return dataset

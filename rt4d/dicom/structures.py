@@ -9,6 +9,7 @@ from typing import TypeVar, overload
 from pydicom.dataset import Dataset
 
 from rt4d.dicom import filling
+from rt4d.dicom.crossing import voxels_shared
 from rt4d.dicom.filling import PartialVolume, Region
 from rt4d.dicom.headers import quiet
 from rt4d.dicom.interpolating import gaps_between, slices_at_the_ends
@@ -78,7 +79,7 @@ class StructureSet(Mapping[str, Mask]):
 
     def contours(self, name: str) -> list[Floats]:
         """The closed contours of an ROI in patient coordinates, each (n, 3), as they stand in the file."""
-        return [points for points in self._points(self._roi(name)) if len(points)]
+        return list(self._points(self._roi(name)).values())
 
     def partial_volume(self, name: str) -> PartialVolume:
         """The share of each voxel that lies inside an ROI, for small volumes; of an ROI that was traced through voxel centres, whole voxels."""
@@ -123,7 +124,7 @@ class StructureSet(Mapping[str, Mask]):
         """An ROI's contours on the slices of the CT, repeats left out, and whether voxel centres on them belong. Raises ContourError."""
         self._require_number(roi)
         self._require_frame(roi)
-        contours = [points for points in self._points(roi) if len(points)]
+        contours = self._points(roi)
         if not contours:
             others = ", ".join(f"{count} {kind}" for kind, count in roi.other_contours)
             raise ContourError(f"ROI {roi.name} is empty", where=self._where, expected="closed planar contours", found=others or "no contours")
@@ -132,7 +133,9 @@ class StructureSet(Mapping[str, Mask]):
         traced = is_traced(polygons, by_known_tracer=any(tracer in self.summary.written_by for tracer in TRACERS))
         boundary: Boundary = self._boundary or ("inclusive" if traced else "half-open")
         self._note_boundary(roi, polygons, boundary)
-        return self._with_gaps(placed, roi, boundary=boundary, traced=traced)
+        region = self._with_gaps(placed, roi, boundary=boundary, traced=traced)
+        self._note_crossings(region)
+        return region
 
     def _candidates(self, name: str) -> list[RoiSummary]:
         exact = [roi for roi in self.summary.rois if roi.name == name]
@@ -152,18 +155,20 @@ class StructureSet(Mapping[str, Mask]):
             self._note(f"ROI {name} was taken to mean {roi.name!r}")
         return roi
 
-    def _points(self, roi: RoiSummary) -> list[Floats]:
-        """The points of the ROI's closed contours; other kinds are noted."""
-        for kind, count in roi.other_contours:
+    def _points(self, roi: RoiSummary) -> dict[int, Floats]:
+        """The points of the ROI's closed contours that have any, by the contour's number in the file; other kinds beside them are noted."""
+        for kind, count in roi.other_contours if roi.contour_count else ():
             self._note(f"ROI {roi.name}: {count} contour{'s' if count > 1 else ''} {kind} left out")
-        points = []
+        found = {}
         for number, contour in enumerate(self._contours.get(roi.number, []), start=1):
             if geometric_type(contour) in CLOSED:
                 try:
-                    points.append(points_of(contour))
+                    points = points_of(contour)
                 except ContourError as error:
                     raise ContourError(f"Contour {number} of ROI {roi.name}: {error.what}", where=self._where, found=error.found) from error
-        return points
+                if len(points):
+                    found[number] = points
+        return found
 
     def _without_repeats(self, placed: Placed, roi: RoiSummary) -> Placed:
         once = Placed(
@@ -184,6 +189,14 @@ class StructureSet(Mapping[str, Mask]):
         if tiny := sum(len(points) < 3 for points in polygons):
             what = "mark the voxel centres on them" if boundary == "inclusive" else "left out"
             self._note(f"ROI {roi.name}: {tiny} contours of one or two points {what}")
+
+    def _note_crossings(self, region: Region) -> None:
+        size = region.on.size
+        shared = [voxels_shared(polygons, (size[1], size[0]), on_centre=region.on_centre) for polygons in region.by_slice.values()]
+        if crossed := sum(n > 0 for n in shared):
+            where = f"contours cross on {crossed} slice{'s' if crossed > 1 else ''}"
+            what = f"the {sum(shared) * region.on.voxel_volume_mm3 / 1000:.3g} cm³ that lie in two of them are outside, as in a hole"
+            self._note(f"ROI {region.name}: {where}; {what}: look whether that is meant")
 
     def _with_gaps(self, placed: Placed, roi: RoiSummary, *, boundary: Boundary, traced: bool) -> Region:
         """The region; where it was asked for with the slices between drawn planes, else these are noted."""

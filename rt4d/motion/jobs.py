@@ -28,9 +28,13 @@ def prepared(volume: Volume, recipe: Recipe, *, soft_tissue_gain: float = 1.0) -
     """The volume clipped, its soft tissue stretched (rt4d.motion.contrast) and averaged as the recipe says, as float32."""
     hu = stretched(np.clip(volume.hu, *recipe.clip_hu).astype(np.float32), soft_tissue_gain)
     by = factors(volume.geometry, recipe)
-    if by == (1, 1, 1):
-        return Volume(hu, volume.geometry)
-    return Volume(averaged(hu, by), coarser(volume.geometry, by))
+    return Volume(hu if by == (1, 1, 1) else averaged(hu, by), prepared_geometry(volume.geometry, recipe))
+
+
+def prepared_geometry(geometry: Geometry, recipe: Recipe) -> Geometry:
+    """The grid of what `prepared` makes of a volume on this one."""
+    by = factors(geometry, recipe)
+    return geometry if by == (1, 1, 1) else coarser(geometry, by)
 
 
 def coarser(geometry: Geometry, by: Sequence[int]) -> Geometry:

@@ -76,6 +76,8 @@ class Motion:
     labels: all phases in the order of the cycle. fields: by label, of the registered phases, all on one grid (`region`); the reference
     has none, it does not move. failed: why, by label, of phases without one; nothing stands in for them. geometry: the 4D-CT's grid.
     seconds: by label, how long each registration took. skipped: phases that were not to be registered; drawn ones may take their place.
+    back: from a phase to the reference, by a quicker registration of its own around the target; only for the check that both agree. back_failed: why
+    there is none.
     """
 
     reference_label: str
@@ -87,9 +89,11 @@ class Motion:
     recipe: Recipe
     seconds: Mapping[str, float] = field(default_factory=dict)
     skipped: frozenset[str] = frozenset()
+    back: Mapping[str, DisplacementField] = field(default_factory=dict)
+    back_failed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("fields", "failed", "seconds"):
+        for name in ("fields", "failed", "seconds", "back", "back_failed"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         if {self.reference_label, *self.fields, *self.failed, *self.skipped} != set(self.labels):
             found = f"{', '.join(self.fields)}; failed {', '.join(self.failed)}; skipped {', '.join(self.skipped)}"

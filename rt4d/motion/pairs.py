@@ -21,7 +21,7 @@ from rt4d.errors import InputError, OutputError, RegistrationError
 from rt4d.geometry import Floats, Geometry, Triple
 from rt4d.motion import jobs, processes
 from rt4d.motion.fields import DisplacementField
-from rt4d.motion.quality import Check, correlation, limited, similar
+from rt4d.motion.quality import Check, correlation, gained, limited, similar
 from rt4d.motion.recipe import Recipe, read_recipe
 from rt4d.rois import Progress
 from rt4d.volumes import Mask, Volume
@@ -157,6 +157,7 @@ def _checks(
     return (
         limited("", "jacobian_nonpositive_percent", folded, limits.jacobian_nonpositive_percent, "{:.2f} % of the field in the lungs is folded"),
         similar("", before, after, limits.similarity, where="in the lungs"),
+        gained("", before, after, limits.similarity_gain),
         limited("", "inverse_residual_mm", residual, limits.inverse_residual_mm, "points of the lungs come back within {:.2f} mm"),
         Check("", "lung_overlap", landed, LUNG_OVERLAP, "pass" if landed >= LUNG_OVERLAP else "fail", said),
     )

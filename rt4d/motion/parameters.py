@@ -149,6 +149,13 @@ class ParameterMap:
         wider = tuple(f"{max(a, b):g}" for a, b in zip(given, spacing_mm, strict=True))
         return ParameterMap(self.name, {**self.entries, "FinalGridSpacingInPhysicalUnits": wider})
 
+    def with_iterations(self, share: float) -> ParameterMap:
+        """The same map with so much of its iterations; one without MaximumNumberOfIterations stays as it is."""
+        if not (said := self.entries.get("MaximumNumberOfIterations")):
+            return self
+        fewer = tuple(str(max(1, round(share * int(each)))) for each in said)
+        return ParameterMap(self.name, {**self.entries, "MaximumNumberOfIterations": fewer})
+
     def text(self) -> str:
         """The map as elastix reads it, comments left out: what runs is what was checked."""
         lines = (f"({key} {' '.join(_quoted(value) for value in values)})" for key, values in self.entries.items())

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,26 +17,56 @@ from rt4d.errors import NotFoundError, RecipeError
 from rt4d.motion.parameters import ParameterMap, read_parameter_map
 from rt4d.resources import data_folder
 
+ROOM_MM = 10.0
+"""So much farther than in the reference, lungs or target are sought in a phase."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a sound registration keeps to; each with its source in the recipe's README.
+    """What a sound registration of any two images keeps to; each with its source in the recipe's README.
 
-    jacobian_nonpositive_percent, gtv_volume_change_percent, gtv_mean_hu_change (and what coarse voxels add), inverse_residual_mm and
-    residual_shift_mm: at most;
-    similarity (normalised cross-correlation around the target, after): at least.
+    jacobian_nonpositive_percent and inverse_residual_mm: at most. similarity (normalised cross-correlation after registration) and similarity_gain
+    (after less before): at least.
     """
 
     jacobian_nonpositive_percent: float
     similarity: float
-    gtv_volume_change_percent: float
-    gtv_mean_hu_change: float
+    similarity_gain: float
     inverse_residual_mm: float
-    residual_shift_mm: float
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _require_number(getattr(self, field.name), field.name, at_least=0.0)
+            value = getattr(self, field.name)
+            if field.name in _PAIRS:
+                object.__setattr__(self, field.name, _rising_pair(value, field.name))
+            else:
+                _require_number(value, field.name, at_least=-1.0 if field.name == "similarity_gain" else 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetLimits(Limits):
+    """And what the phases of a 4D-CT keep to around a target.
+
+    jacobian_gtv, jacobian_lung: 1st percentile at least, 99th at most. gtv_volume_change_percent, gtv_mean_hu_change (and what coarse voxels add),
+    residual_shift_mm, vessel_residual_mm (median), both_directions_mm (95th percentile): at most. trajectory_deviations: how many standard deviations
+    a phase may lie from where the others expect it; phase_order: the decimal logarithm of the odds that phases were exchanged, at most;
+    cycle_gap: the longest gap between phases, in usual ones; duplicated_phase: the correlation of the raw voxels of two phases, at most.
+    """
+
+    jacobian_gtv: tuple[float, float]
+    jacobian_lung: tuple[float, float]
+    gtv_volume_change_percent: float
+    gtv_mean_hu_change: float
+    residual_shift_mm: float
+    vessel_residual_mm: float
+    both_directions_mm: float
+    trajectory_deviations: float
+    phase_order: float
+    cycle_gap: float
+    duplicated_phase: float
+
+
+_PAIRS = ("jacobian_gtv", "jacobian_lung")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +80,7 @@ class Recipe:
     finer than the image shows is folding, not anatomy.
     mask_mm: samples are taken within the target or the lungs grown by this, from stage `mask_from` on (the first is 1); None: everywhere.
     soft_tissue_gain: so many times its contrast is given to soft tissue where a target lies wholly in it (rt4d.motion.contrast); 1: never.
+    back: so much of the iterations is spent on registering each phase in the other direction too, for the check that both agree; 0: none.
     """
 
     name: str
@@ -65,11 +96,12 @@ class Recipe:
     mask_mm: float | None = None
     mask_from: int = 1
     soft_tissue_gain: float = 1.0
+    back: float = 0.0
 
     def __post_init__(self) -> None:
         if self.region not in ("focus", "lungs"):
             raise RecipeError("A recipe's region is unknown", where=self.name, expected="focus or lungs", found=self.region)
-        for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels"):
+        for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels", "back"):
             _require_number(getattr(self, name), name, at_least=0.0)
         if self.mask_mm is not None:
             _require_number(self.mask_mm, "mask_mm", at_least=0.0)
@@ -79,6 +111,20 @@ class Recipe:
             raise RecipeError("clip_hu must be two rising numbers", where=self.name, expected="[-1000, 400]", found=self.clip_hu)
         if not self.parameter_maps:
             raise RecipeError("A recipe needs at least one elastix parameter map", where=self.name)
+
+    @property
+    def target_limits(self) -> TargetLimits:
+        """The limits of the checks around a target; RecipeError where the recipe has none, being for two scans and no 4D-CT."""
+        if isinstance(self.limits, TargetLimits):
+            return self.limits
+        missing = ", ".join(_names(TargetLimits)[len(_names(Limits)) :])
+        what = "This recipe has no limits for the checks around a target"
+        raise RecipeError(what, where=f"{self.name}, [limits]", expected=missing, do="Take a recipe for a 4D-CT, such as lung_focus")
+
+    def the_other_way(self) -> Recipe:
+        """How a phase is registered with the reference: quicker, and with samples farther out, since what moves may lie there."""
+        maps = tuple(one.with_iterations(self.back) for one in self.parameter_maps)
+        return replace(self, parameter_maps=maps, mask_mm=None if self.mask_mm is None else self.mask_mm + ROOM_MM)
 
     @property
     def sha256(self) -> str:
@@ -102,10 +148,11 @@ def read_recipe(name_or_folder: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError("recipe.toml is not TOML", where=path, found=error) from error
     limits = said.get("limits", {})
+    kind = TargetLimits if said.get("region") == "focus" or set(limits) - set(_names(Limits)) else Limits
     _require_keys(said, Recipe, where=str(path))
-    _require_keys(limits, Limits, where=f"{path}, [limits]")
+    _require_keys(limits, kind, where=f"{path}, [limits]")
     maps = tuple(read_parameter_map(_inside(folder, file)) for file in said["parameter_maps"])
-    return Recipe(**{**said, "parameter_maps": maps, "limits": Limits(**limits), "clip_hu": tuple(said["clip_hu"])})
+    return Recipe(**{**said, "parameter_maps": maps, "limits": kind(**limits), "clip_hu": tuple(said["clip_hu"])})
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -131,14 +178,29 @@ def _inside(folder: Path, file: object) -> Path:
 
 def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
     """Refuse keys that the value does not have, and the lack of those it must have."""
-    known = [field.name for field in fields(value)]
-    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain"}
+    known = _names(value)
+    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain", "back"}
     for key in said:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             raise RecipeError("A recipe has no such key", where=where, found=key, do=f"Did you mean {near[0]}?" if near else "")
     if missing := [key for key in known if key not in said and key not in optional]:
         raise RecipeError("A recipe lacks a key", where=where, expected=", ".join(missing))
+
+
+def _names(value: type) -> list[str]:
+    return [field.name for field in fields(value)]
+
+
+def _rising_pair(value: object, name: str) -> tuple[float, float]:
+    """Two numbers from a TOML array."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise RecipeError(f"{name} must be two numbers", expected="[0.5, 2.0]", found=value)
+    for each in value:
+        _require_number(each, name, at_least=0.0)
+    if not value[0] < value[1]:
+        raise RecipeError(f"{name} must be two rising numbers", expected="[0.5, 2.0]", found=value)
+    return float(value[0]), float(value[1])
 
 
 def _require_number(value: object, name: str, *, at_least: float) -> None:

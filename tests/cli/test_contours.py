@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from rt4d import cli
 from rt4d.phases import CtImage
-from tests.dicom.drawn import Drawn, box, ct_image, grid, polygon, saved, structure_set, write_ct
+from tests.dicom.drawn import PATIENT, Drawn, box, ct_image, grid, polygon, saved, structure_set, write_ct
 
 Run = Callable[..., tuple[int, Path, str, str]]
 
@@ -96,10 +96,37 @@ def test_file_names_hold_no_odd_characters_leave_no_folder_and_never_clash(run: 
     assert all((out / name).is_file() for name in listed(out)["files"])
 
 
+def test_an_roi_without_a_name_or_a_plain_letter_still_gets_a_file_that_contours_json_explains(run: Run, ct: CtImage) -> None:
+    rois = [Drawn(name, a_box(ct), "", n) for n, name in enumerate(["", "肺", "?", "ROI 1", "   "], start=1)]
+    code, out, _, err = run(*rois, patient=PATIENT | {"SpecificCharacterSet": "ISO_IR 192"})
+    assert code == 0
+    assert "ROI number 5 has no name and is called 'ROI 5' here" in err
+    assert list(listed(out)["files"].items()) == [
+        ("ROI_1.nii.gz", "ROI 1"),
+        ("_.nii.gz", "肺"),
+        ("__2.nii.gz", "?"),
+        ("ROI_1_2.nii.gz", "ROI 1"),
+        ("ROI_5.nii.gz", "ROI 5"),
+    ]
+    assert [each["number"] for each in listed(out)["rois"]] == [1, 2, 3, 4, 5]
+
+
+def test_a_contour_across_slices_is_named_in_contours_json(run: Run, ct: CtImage) -> None:
+    sagittal = ct.geometry.to_patient([[4.0, 2, 1], [4, 6, 1], [4, 6, 5], [4, 2, 5]])
+    code, out, said, _ = run(Drawn("GTV", [*a_box(ct), sagittal]), Drawn("CTV", a_box(ct), "CTV", 2))
+    assert code == 1
+    assert list(listed(out)["files"]) == ["CTV.nii.gz"], "a target without one of its contours is no target"
+    (skipped,) = listed(out)["skipped"]
+    assert "1 of 3 across them: number 3 from -97 to -85 mm" in skipped["why"]
+    assert "number 3" in said
+
+
 def test_points_and_empty_rois_are_skipped_with_the_reason_and_that_is_no_failure(run: Run, ct: CtImage) -> None:
     point = Drawn("Iso", [polygon(ct.geometry, [[3, 3]], 2)], "ISOCENTER", 2, "POINT")
-    code, out, said, _ = run(Drawn("GTV", a_box(ct)), point, Drawn("Nothing", [], "", 3))
+    code, out, said, err = run(Drawn("GTV", a_box(ct)), point, Drawn("Nothing", [], "", 3))
     assert code == 0
+    assert "Iso" not in err, "what the table says is not said twice"
+    assert "not written" not in err
     skipped = listed(out)["skipped"]
     assert [each["roi"] for each in skipped] == ["Iso", "Nothing"]
     assert "POINT" in skipped[0]["why"]
@@ -108,8 +135,9 @@ def test_points_and_empty_rois_are_skipped_with_the_reason_and_that_is_no_failur
 
 
 def test_an_roi_that_cannot_be_read_does_not_lose_the_others_and_makes_the_exit_code_1(run: Run, ct: CtImage) -> None:
-    code, out, said, _ = run(Drawn("Between", a_box(ct, (2.5,))), Drawn("CTV", a_box(ct), "CTV", 2))
+    code, out, said, err = run(Drawn("Between", a_box(ct, (2.5,))), Drawn("CTV", a_box(ct), "CTV", 2), Drawn("Nothing", [], "", 3))
     assert code == 1
+    assert err.endswith("rt4d: not written, though drawn or asked for: Between\n")
     assert list(listed(out)["files"]) == ["CTV.nii.gz"]
     assert "between the slices" in listed(out)["skipped"][0]["why"]
     assert "between the slices" in said

@@ -10,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rt4d.dicom.contours import contours, contours_by_slice
+from rt4d.dicom.contours import contours_by_slice
 from rt4d.dicom.rasterise import rasterise
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10))
+
+
+def contours(mask: np.ndarray, *, smooth: bool = True) -> list[np.ndarray]:
+    """Of one slice."""
+    return [points for _, points in contours_by_slice(mask[np.newaxis], smooth=smooth)]
 
 
 @st.composite
@@ -73,18 +78,18 @@ def offsets(polygons: list[np.ndarray]) -> np.ndarray:
 
 
 @settings(max_examples=300, deadline=None)
-@given(mask=MASKS | shapes())
-def test_any_mask_comes_back_from_its_contours(mask: np.ndarray) -> None:
-    polygons = contours(mask)
+@given(mask=MASKS | shapes(), smooth=st.booleans())
+def test_any_mask_comes_back_from_its_contours(mask: np.ndarray, smooth: bool) -> None:
+    polygons = contours(mask, smooth=smooth)
     assert np.array_equal(rasterise(polygons, mask.shape), mask)
     assert np.array_equal(rasterise(polygons, mask.shape, boundary="inclusive"), mask)
     assert all(len(polygon) >= 3 for polygon in polygons)
 
 
 @settings(max_examples=200, deadline=None)
-@given(mask=(MASKS | shapes()).filter(np.any))
-def test_no_contour_comes_near_a_voxel_centre_meets_another_or_leaves_the_image(mask: np.ndarray) -> None:
-    polygons = contours(mask)
+@given(mask=(MASKS | shapes()).filter(np.any), smooth=st.booleans())
+def test_no_contour_comes_near_a_voxel_centre_meets_another_or_leaves_the_image(mask: np.ndarray, smooth: bool) -> None:
+    polygons = contours(mask, smooth=smooth)
     assert nearest_centre(polygons, mask.shape) >= 0.05
     assert crossings(polygons) == 0
     points = np.concatenate(polygons)

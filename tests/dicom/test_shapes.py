@@ -10,7 +10,7 @@ import pytest
 from tests.dicom.shapes import HOLLOW, SOLID, best_dice, dice, filled, hd95_mm, placements, read_back, shape, shares
 
 PLACES = {"on": (0.0, 0.0, 0.0), "between": (0.5, 0.5, 0.5), "off": (0.31, 0.77, 0.18)}
-SMALLEST = {"sphere": 20, "cube": 20, "cylinder": 20, "ellipsoid": 24, "torus": 30, "hollow sphere": 26, "tube": 26}
+SMALLEST = {"sphere": 20, "cube": 20, "cylinder": 20, "ellipsoid": 34, "torus": 30, "hollow sphere": 26, "tube": 26}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -27,8 +27,27 @@ def test_a_shape_comes_back_within_what_its_grid_allows(tmp_path: Path, name: st
     assert reached >= best - 0.002
     if step == 1.0:
         limit = 0.98 if name in SOLID else 0.95
-        assert reached >= min(limit, best - 0.002), "flat faces through voxel centres: 0.965 is the best that any mask of a 40 mm cube can reach"
+        through_centres = name in ("cube", "cylinder") and place == "on"
+        assert reached >= limit or (through_centres and best < limit), "flat faces through voxel centres: see the test below"
     assert hd95_mm(mask, solid, centre) <= step
+
+
+def test_the_best_of_all_masks_takes_voxels_in_the_order_of_their_shares() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        share = rng.choice([0.0, 0.1, 0.25, 0.5, 0.6, 1.0], 10)
+        every = (np.arange(1, 2**10)[:, None] >> np.arange(10) & 1).astype(bool)
+        assert best_dice(share) == pytest.approx(max(dice(mask, share) for mask in every))
+
+
+@pytest.mark.parametrize(("side", "best"), [(40, 0.9647), (80, 0.9818), (120, 0.9878)])
+def test_no_mask_comes_nearer_to_a_cube_whose_faces_run_through_voxel_centres(side: int, best: float) -> None:
+    """Half of each voxel on a face is inside, a quarter on an edge: taking the faces and leaving the edges is the best there is."""
+    along = np.r_[0.5, np.ones(side - 1), 0.5]
+    share = along[:, None, None] * along[:, None] * along
+    core, faces = (side - 1) ** 3, 6 * (side - 1) ** 2
+    assert best_dice(share) == pytest.approx(2 * (core + faces / 2) / (core + faces + side**3), abs=1e-9)
+    assert best_dice(share) == pytest.approx(best, abs=5e-5)
 
 
 @pytest.mark.parametrize(("step", "side"), [(1.0, 20), (1.0, 60), (3.0, 24), (3.0, 60)])

@@ -25,7 +25,7 @@ from rt4d.phases import CtImage
 from rt4d.rois import Roi
 from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES, needs_program
-from tests.dicom.drawn import FRAME, PATIENT, ball, ct_image, grid, write_ct
+from tests.dicom.drawn import FRAME, PATIENT, Drawn, ball, ct_image, grid, polygon, saved, structure_set, write_ct
 
 SMALL = (6, 5, 4)
 
@@ -230,8 +230,8 @@ def regions(on: CtImage) -> dict[str, np.ndarray]:
     return {"ball": ball_, "hollow": ball_ & ~core, "box": box}
 
 
-def write_regions(path: Path, on: CtImage) -> Path:
-    return write_rtstruct(path, on=on, rois=[Roi(name, Mask(inside, on.geometry)) for name, inside in regions(on).items()])
+def write_regions(path: Path, on: CtImage, *, smooth: bool = True) -> Path:
+    return write_rtstruct(path, on=on, rois=[Roi(name, Mask(inside, on.geometry)) for name, inside in regions(on).items()], smooth=smooth)
 
 
 def test_a_reader_that_asks_which_centres_lie_inside_gets_exactly_the_mask(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
@@ -275,6 +275,44 @@ def test_rt_utils_reads_our_file_as_its_rounding_lets_it(tmp_path: Path, round_c
         else:  # it moves every point to the nearest centre and takes in all that the line then touches: up to a voxel more all round
             overlap = 2 * np.count_nonzero(inside & expected) / (np.count_nonzero(inside) + np.count_nonzero(expected))
             assert overlap > 0.93
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_outlines_of_the_voxels_are_what_rt_utils_reads_exactly(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
+    from rt_utils import RTStructBuilder
+
+    ct, folder = round_ct
+    path = write_regions(tmp_path / "RS.dcm", ct, smooth=False)
+    theirs, ours = RTStructBuilder.create_from(str(folder), str(path)), read_rtstruct(path, on=ct)
+    for name, expected in regions(ct).items():
+        assert np.array_equal(np.moveaxis(theirs.get_roi_mask_by_name(name), 2, 0), expected), name
+        assert np.array_equal(ours[name].inside, expected), name
+
+
+@needs_program("plastimatch")
+@pytest.mark.filterwarnings("ignore")
+def test_a_circle_by_its_formula_is_what_rt_utils_reads_too_large_and_plastimatch_does_not(
+    tmp_path: Path, round_ct: tuple[CtImage, Path]
+) -> None:
+    """So that our smooth contours come out too large there is its rounding, not our drawing."""
+    import SimpleITK as sitk
+    from rt_utils import RTStructBuilder
+
+    ct, folder = round_ct
+    angles = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    circle = [[19.3 + 10 * np.cos(a), 19.7 + 10 * np.sin(a)] for a in angles]
+    dataset = structure_set(ct, Drawn("circle", [polygon(ct.geometry, circle, z) for z in range(3, 9)]))
+    for z, contour in zip(range(3, 9), dataset.ROIContourSequence[0].ContourSequence, strict=True):
+        contour.ContourImageSequence = [pydicom.Dataset()]
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID = ct.identity.sop_instance_uids[z]
+    path, voxels = saved(dataset, tmp_path / "RS.dcm"), 6 * np.pi * 10**2
+    theirs = RTStructBuilder.create_from(str(folder), str(path)).get_roi_mask_by_name("circle").sum()
+    command = ["plastimatch", "convert", "--input", path, "--referenced-ct", folder, "--output-prefix", tmp_path / "masks", "--prefix-format", "nrrd"]
+    subprocess.run(command, capture_output=True, check=True)
+    plastimatch = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks" / "circle.nrrd"))) > 0).sum()
+    assert read_rtstruct(path, on=ct)["circle"].inside.sum() == pytest.approx(voxels, rel=0.01)
+    assert plastimatch == pytest.approx(voxels, rel=0.01)
+    assert theirs > 1.05 * voxels
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -155,10 +155,19 @@ def test_coordinates_rounded_to_a_tenth_of_a_millimetre_still_lie_on_their_slice
     assert read_rtstruct(written(tmp_path, ct, Drawn("GTV", rounded)), on=ct)["GTV"].inside.sum() == 24
 
 
-def test_contours_across_slices_are_refused(tmp_path: Path, ct: CtImage) -> None:
+def test_a_contour_across_slices_is_named_and_its_roi_refused_as_part_of_a_target_is_never_left_out(tmp_path: Path, ct: CtImage) -> None:
     sagittal = ct.geometry.to_patient([[4.0, 2, 1], [4, 6, 1], [4, 6, 5], [4, 2, 5]])
-    with pytest.raises(ContourError, match=r"1 of 1 contours reach up to 12\.0 mm across slices"):
-        read_rtstruct(written(tmp_path, ct, Drawn("GTV", [sagittal])), on=ct)["GTV"]
+    bent = polygon(ct.geometry, box(1.5, 2.5, 5.5, 5.5), 4)
+    bent[2, 2] += 1.5
+    first, second = a_box(ct)
+    dataset = structure_set(ct, Drawn("GTV", [first, first[:1], sagittal, second, bent]), Drawn("CTV", a_box(ct), "CTV", 2))
+    dataset.ROIContourSequence[0].ContourSequence[1].ContourGeometricType = "POINT"
+    contours = read_rtstruct(saved(dataset, tmp_path / "RS.dcm"), on=ct)
+    said = r"ROI GTV has contours.*found 2 of 4 across them: number 3 from -97 to -85 mm, number 5 from -88 to -86\.5 mm along the slice normal"
+    for interpolate in (False, True):
+        with pytest.raises(ContourError, match=said):
+            read_rtstruct(tmp_path / "RS.dcm", on=ct, interpolate_missing=interpolate)["GTV"]
+    assert contours["CTV"].inside.sum() == 24
 
 
 @pytest.mark.parametrize(
@@ -218,6 +227,24 @@ def test_a_contour_stored_twice_is_not_a_hole(tmp_path: Path, ct: CtImage) -> No
     assert contours.notes == ("ROI GTV: 2 contours stored more than once, counted once",)
 
 
+def test_contours_that_cross_are_named_with_what_they_share_and_holes_islands_and_neighbours_are_not(tmp_path: Path, ct: CtImage) -> None:
+    def drawn(*boxes: list[list[float]]) -> list[np.ndarray]:
+        return [polygon(ct.geometry, corners, z) for corners in boxes for z in (2, 3)]
+
+    crossing = Drawn("GTV", drawn(box(0.5, 2.5, 5.5, 5.5), box(3.5, 3.5, 8.5, 7.5)))
+    redrawn = Drawn("CTV", drawn(box(0.5, 2.5, 5.5, 5.5), box(0.6, 2.5, 5.5, 5.6)), "CTV", 2)
+    nested = Drawn("Ring", drawn(box(0.5, 0.5, 9.5, 8.5), box(2.5, 2.5, 7.5, 6.5), box(3.5, 3.5, 5.5, 5.5)), "ORGAN", 3)
+    beside = Drawn("Node", drawn(box(0.5, 0.5, 3.5, 3.5), box(3.5, 0.5, 6.5, 3.5)), "GTV", 4)
+    contours = read_rtstruct(written(tmp_path, ct, crossing, redrawn, nested, beside), on=ct)
+    assert [int(contours[name].inside[2].sum()) for name in ("GTV", "Ring", "Node")] == [15 + 20 - 2 * 4, 72 - 20 + 4, 18]
+    with pytest.raises(ContourError, match="holds no voxel centre"):
+        contours["CTV"]
+    assert contours.notes == (
+        "ROI GTV: contours cross on 2 slices; the 0.036 cm³ that lie in two of them are outside, as in a hole: look whether that is meant",
+        "ROI CTV: contours cross on 2 slices; the 0.135 cm³ that lie in two of them are outside, as in a hole: look whether that is meant",
+    )
+
+
 def test_a_traced_region_is_read_inclusively_unless_told_otherwise(tmp_path: Path, ct: CtImage) -> None:
     trace = [[3.0, 2], [4, 2], [5, 3], [5, 4], [4, 5], [3, 5], [2, 4], [2, 3]]
     path = written(tmp_path, ct, Drawn("GTV", a_box(ct, corners=trace)))
@@ -271,6 +298,15 @@ def test_no_file_and_no_dicom_are_refused(tmp_path: Path, ct: CtImage) -> None:
         (tmp_path / "RS.dcm").write_bytes(content)
         with pytest.raises(DicomError, match=r"RS.dcm"):
             summarise_rtstruct(tmp_path / "RS.dcm")
+
+
+def test_a_file_that_breaks_off_is_told_as_that(tmp_path: Path, ct: CtImage) -> None:
+    dataset = structure_set(ct, Drawn("GTV", a_box(ct)))
+    dataset["ROIContourSequence"].is_undefined_length = True
+    whole = saved(dataset, tmp_path / "RS.dcm").read_bytes()
+    (tmp_path / "RS.dcm").write_bytes(whole[: whole.index(b"\x06\x30\x39\x00") + 30])
+    with pytest.raises(DicomError, match=r"cannot be read \(RS\.dcm\): found damage, or its end is missing\. Copy or export it again"):
+        read_rtstruct(tmp_path / "RS.dcm", on=ct)
 
 
 @pytest.mark.parametrize("undefined_length", [False, True])

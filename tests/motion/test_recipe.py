@@ -45,6 +45,10 @@ def test_a_recipe_is_called_by_the_path_of_its_folder(own):
         ("margin_mm = 25.0", 'margin_mm = "wide"', "margin_mm must be a number"),
         ("margin_mm = 25.0", "margin_mm = -1", "at least 0"),
         ("soft_tissue_gain = 8.0", "soft_tissue_gain = 0.5", "soft_tissue_gain must be a number.*at least 1"),
+        ("jacobian_gtv = [0.5, 2.0]", "jacobian_gtv = [2.0, 0.5]", "jacobian_gtv must be two rising numbers"),
+        ("jacobian_lung = [0.4, 2.5]", "jacobian_lung = 0.3", "jacobian_lung must be two numbers"),
+        ("vessel_residual_mm = 2.0", "", r"lacks a key.*\[limits\].*vessel_residual_mm"),
+        ("back = 0.25", "back = -1", "back must be a number"),
         ('region = "focus"', 'region = "liver"', "expected focus or lungs, found liver"),
         ("[-1000, 250]", "[250, -1000]", "two rising numbers"),
         ('["bspline.txt"]', '["../bspline.txt"]', "must be a file in the recipe's folder"),
@@ -70,3 +74,17 @@ def test_a_changed_recipe_of_the_same_name_has_another_fingerprint(own):
     before = read_recipe(own).sha256
     change(own, "margin_mm = 25.0", "margin_mm = 20.0")
     assert read_recipe(own).sha256 != before == read_recipe("lung_focus").sha256
+
+
+def test_a_recipe_for_two_scans_needs_no_limits_for_a_target(own):
+    recipe = read_recipe("lung_large_deformation")
+    assert recipe.limits.similarity == 0.8
+    with pytest.raises(RecipeError, match=r"no limits for the checks around a target.*jacobian_gtv"):
+        _ = recipe.target_limits
+    assert read_recipe(own).target_limits.residual_shift_mm == 1.5
+
+
+def test_the_other_way_takes_a_part_of_the_iterations():
+    recipe = read_recipe("lung_focus")
+    there, back = (each.parameter_maps[0].entries["MaximumNumberOfIterations"] for each in (recipe, recipe.the_other_way()))
+    assert [int(n) for n in back] == [round(recipe.back * int(n)) for n in there]

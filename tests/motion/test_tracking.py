@@ -1,6 +1,8 @@
 """track with elastix itself: it follows, it is the same on any number of cores, it fails aloud, and it leaves nothing behind."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,8 +60,9 @@ def once(small, quick):
 
 
 def same_bits(one, other):
-    return set(one.fields) == set(other.fields) and all(
-        np.array_equal(one.fields[label].vectors_mm, other.fields[label].vectors_mm) for label in one.fields
+    return all(
+        set(mine) == set(theirs) and all(np.array_equal(mine[label].vectors_mm, theirs[label].vectors_mm) for label in mine)
+        for mine, theirs in ((one.fields, other.fields), (one.back, other.back))
     )
 
 
@@ -73,7 +76,26 @@ def test_the_tumour_is_followed_within_half_a_millimetre():
         off = motion.reference_to_phase(label, gtv.points_mm) - scene.reference_to_phase(label, gtv.points_mm)
         assert np.linalg.norm(off, axis=-1).mean() < 0.6
         assert np.linalg.norm(off.mean(axis=0)) < 0.5
-    assert [check.sentence for check in checks(motion, ct, gtv) if check.verdict == "fail"] == []
+    found = checks(motion, ct, gtv)
+    assert [check.sentence for check in found if check.verdict == "fail"] == []
+    agreement = [check.value for check in found if check.name == "both_directions_mm"]
+    assert len(agreement) == 2
+    assert max(agreement) < 1.0
+
+
+def test_of_the_way_back_no_more_is_kept_than_the_target_needs(once):
+    assert set(once.back) == {"00", "80"}
+    assert all(each.vectors_mm.size < 0.5 * once.fields[label].vectors_mm.size for label, each in once.back.items())
+
+
+def test_a_recipe_may_go_one_way_only(small, quick, tmp_path):
+    _, ct, gtv = small
+    own = Path(shutil.copytree(quick, tmp_path / "one way"))
+    toml = own.joinpath("recipe.toml").read_text(encoding="utf-8")
+    own.joinpath("recipe.toml").write_text(re.sub(r"^back = \S+", "back = 0.0", toml, flags=re.MULTILINE), encoding="utf-8")
+    motion = track(ct, focus=gtv, recipe=own)
+    assert motion.back == {}
+    assert {check.value for check in checks(motion, ct, gtv) if check.name == "both_directions_mm"} == {None}
 
 
 def test_the_result_turns_with_the_patient(small, quick, once):
