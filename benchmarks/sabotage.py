@@ -3,8 +3,8 @@
     python benchmarks/sabotage.py [--cases 60] [--set report|tuning]
 
 Each case is a generated 4D-CT of six phases on a reduced grid, of its own tumour, place, motion and noise; its five registrations are sound unless
-the truth says otherwise. Of every case each kind of sabotage below is made once, on a phase drawn by chance; the other four registrations stay. Limits
-were chosen on the set `tuning` (other seeds) and on benchmarks/tuning.py.
+the truth says otherwise. Of every case each kind of sabotage below is made once, on a phase drawn by chance; the other four registrations stay.
+Limits were chosen on the set `tuning` (other seeds) and on benchmarks/tuning.py.
 
 Harm is judged by the known truth alone: the ITV misses 5 % or more of the true one, or a phase's centroid is off by 3 mm or more. Flagged is what has
 at least one failed check. Printed by kind: how many, how many of them harmful, the share of harmful ones that is flagged and of harmless ones that is

@@ -80,6 +80,7 @@ class Recipe:
     finer than the image shows is folding, not anatomy.
     mask_mm: samples are taken within the target or the lungs grown by this, from stage `mask_from` on (the first is 1); None: everywhere.
     soft_tissue_gain: so many times its contrast is given to soft tissue where a target lies wholly in it (rt4d.motion.contrast); 1: never.
+    search_mm: so far along each axis the target is sought in each phase as a rigid whole, before anything bends (rt4d.motion.searching); 0: not.
     back: so much of the iterations is spent on registering each phase in the other direction too, for the check that both agree; 0: none.
     """
 
@@ -97,11 +98,12 @@ class Recipe:
     mask_from: int = 1
     soft_tissue_gain: float = 1.0
     back: float = 0.0
+    search_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.region not in ("focus", "lungs"):
             raise RecipeError("A recipe's region is unknown", where=self.name, expected="focus or lungs", found=self.region)
-        for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels", "back"):
+        for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels", "back", "search_mm"):
             _require_number(getattr(self, name), name, at_least=0.0)
         if self.mask_mm is not None:
             _require_number(self.mask_mm, "mask_mm", at_least=0.0)
@@ -129,7 +131,7 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """A fingerprint of all that shapes the result: two recipes of one name that differ are told apart by it."""
-        images = (self.margin_mm, self.reach_mm, self.clip_hu, self.soft_tissue_gain, self.coarsest_mm)
+        images = (self.margin_mm, self.reach_mm, self.clip_hu, self.soft_tissue_gain, self.coarsest_mm, self.search_mm)
         parts = [str((self.region, *images, self.grid_voxels, self.mask_mm, self.mask_from))]
         return hashlib.sha256("\n".join([*parts, *(one.text() for one in self.parameter_maps)]).encode()).hexdigest()
 
@@ -179,7 +181,7 @@ def _inside(folder: Path, file: object) -> Path:
 def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
     """Refuse keys that the value does not have, and the lack of those it must have."""
     known = _names(value)
-    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain", "back"}
+    optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain", "back", "search_mm"}
     for key in said:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)

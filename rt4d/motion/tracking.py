@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import numpy as np
 
 from rt4d import geometry as grids
 from rt4d.errors import ContourError, InputError, NotFoundError, OutputError
-from rt4d.geometry import Geometry
+from rt4d.geometry import Floats, Geometry
 from rt4d.motion import jobs, processes
 from rt4d.motion.contrast import soft_tissue_gain
 from rt4d.motion.fields import DisplacementField
 from rt4d.motion.motion import Motion
 from rt4d.motion.recipe import Recipe, read_recipe
+from rt4d.motion.searching import target_shift_mm
 from rt4d.phases import FourDCT
 from rt4d.rois import Progress
 from rt4d.volumes import Mask, Volume
@@ -108,12 +110,14 @@ def _track_in(
 ) -> Motion:
     """Write the jobs, have them done, read the fields."""
     labels = [label for label in ct.labels if label != ct.reference_label and label not in skipped]
-    there = _Direction(folder / "there", ct, region, mask, recipe, gain)
-    back = _Direction(folder / "back", ct, region, mask, recipe.the_other_way(), gain)
+    there = _Direction(folder / "there", ct, mask, recipe, gain)
+    back = _Direction(folder / "back", ct, mask, recipe.the_other_way(), gain)
     for label in labels:
-        there.write(label, reference=ct.reference_label, other=label)
+        shift = _first_shift(ct, label, focus, recipe)
+        moved = moved_box(region, shift, ct.geometry)
+        there.write(label, region, moved, reference=ct.reference_label, other=label, shift=shift)
         if recipe.back:
-            back.write(label, reference=label, other=ct.reference_label)
+            back.write(label, moved, region, reference=label, other=ct.reference_label, shift=(-shift[0], -shift[1], -shift[2]))
     clock = _Clock({label: [each.jobs[label] for each in (there, back) if label in each.jobs] for label in labels}, progress)
     died = processes.run(clock.folders, workers=workers, done=clock.done)
     fields, failed = there.answers(died)
@@ -124,7 +128,7 @@ def _track_in(
         fields,
         failed,
         ct.geometry,
-        there.geometry,
+        jobs.prepared_geometry(ct.geometry.crop(*region), recipe),
         recipe,
         clock.seconds,
         skipped,
@@ -142,32 +146,69 @@ def _near(back: DisplacementField, there: DisplacementField, focus: Mask | None)
     return DisplacementField(part.vectors_mm.copy(), part.geometry)
 
 
-class _Direction:
-    """The jobs of one direction: each registers `other`, shown `reach_mm` further, with what the region shows of `reference`."""
+def _first_shift(ct: FourDCT, label: str, focus: Mask | None, recipe: Recipe) -> tuple[int, int, int]:
+    """By how many voxels along x y z the phase is shifted before its registration: where the target is found as a rigid whole, if it is sought."""
+    if focus is None or recipe.search_mm == 0 or recipe.region != "focus":
+        return 0, 0, 0
+    found_mm = target_shift_mm(ct.reference.volume, ct[label].volume, focus, reach_mm=recipe.search_mm, clip_hu=recipe.clip_hu)
+    x, y, z = (round(shift / spacing) for shift, spacing in zip(found_mm, ct.geometry.spacing_mm, strict=True))
+    return x, y, z
 
-    def __init__(self, folder: Path, ct: FourDCT, region: Box, mask: Mask | None, recipe: Recipe, gain: float) -> None:
+
+def moved_box(box: Box, shift: Sequence[int], whole: Geometry) -> Box:
+    """The box so many voxels on, cut off at the grid's edges."""
+    ends = [(max(0, a + n), min(whole_n, a + size + n)) for a, size, n, whole_n in zip(*box, shift, whole.size, strict=True)]
+    (i, n), (j, m), (k, o) = ((begin, end - begin) for begin, end in ends)
+    return (i, j, k), (n, m, o)
+
+
+class _Direction:
+    """The jobs of one direction: each registers `other`, shown `reach_mm` further, with what its region shows of `reference`."""
+
+    def __init__(self, folder: Path, ct: FourDCT, mask: Mask | None, recipe: Recipe, gain: float) -> None:
         folder.mkdir()
         self.jobs: dict[str, Path] = {}
-        self.geometry = jobs.prepared_geometry(ct.geometry.crop(*region), recipe)
-        self._folder, self._ct, self._region, self._recipe, self._gain = folder, ct, region, recipe, gain
-        self._mask = mask.crop(*region) if mask else None
+        self._folder, self._ct, self._mask, self._recipe, self._gain = folder, ct, mask, recipe, gain
         self._shared: dict[str, dict[str, Any]] = {}
+        self._ends: dict[str, tuple[Geometry, Floats]] = {}
 
-    def write(self, label: str, *, reference: str, other: str) -> None:
-        """The job of one phase; what jobs have in common is written once."""
+    def write(self, label: str, region: Box, beyond: Box, *, reference: str, other: str, shift: tuple[int, int, int]) -> None:
+        """The job of one phase, which begins with the other image's box `beyond` laid over the region; what jobs have in common is written once."""
+        geometry = self._ct.geometry
+        on = jobs.prepared_geometry(geometry.crop(*region), self._recipe)
         if reference not in self._shared:
             common = self._folder / f"of {reference}"
             common.mkdir()
-            self._shared[reference] = jobs.shared_files(common, self._prepared(reference, self._region), self._mask, self._recipe)
+            mask = self._masked(region, reference, shift)
+            self._shared[reference] = jobs.shared_files(common, self._prepared(reference, region), mask, self._recipe)
         self.jobs[label] = self._folder / label
-        shown = self._prepared(other, _reaching(self._ct.geometry, self._region, self._recipe))
-        jobs.write_job(self.jobs[label], shown, self.geometry, self._shared[reference])
+        shift_mm = geometry.matrix @ (np.array(shift) * geometry.spacing_mm)
+        self._ends[label] = on, shift_mm
+        shown = self._prepared(other, _reaching(geometry, beyond, self._recipe))
+        ox, oy, oz = np.array(shown.geometry.origin_mm) - shift_mm
+        jobs.write_job(self.jobs[label], Volume(shown.hu, replace(shown.geometry, origin_mm=(ox, oy, oz))), on, self._shared[reference])
 
     def answers(self, died: dict[Path, str]) -> tuple[dict[str, DisplacementField], dict[str, str]]:
         """The fields by phase, and by phase why there is none."""
-        found = {label: jobs.answer(job, died, self.geometry) for label, job in self.jobs.items()}
-        fields = {label: each for label, each in found.items() if isinstance(each, DisplacementField)}
-        return fields, {label: each for label, each in found.items() if isinstance(each, str)}
+        fields: dict[str, DisplacementField] = {}
+        failed: dict[str, str] = {}
+        for label, job in self.jobs.items():
+            on, shift_mm = self._ends[label]
+            answer = jobs.answer(job, died, on)
+            if isinstance(answer, str):
+                failed[label] = answer
+            else:
+                fields[label] = DisplacementField(answer.vectors_mm + shift_mm.astype(np.float32), on)
+        return fields, failed
+
+    def _masked(self, region: Box, reference: str, shift: tuple[int, int, int]) -> Mask | None:
+        """Where samples are taken: around the target, which in a phase lies where it was found."""
+        if self._mask is None:
+            return None
+        if reference == self._ct.reference_label:
+            return self._mask.crop(*region)
+        inside = np.roll(self._mask.inside, tuple(-n for n in shift[::-1]), axis=(0, 1, 2))
+        return Mask(inside, self._mask.geometry).crop(*region)
 
     def _prepared(self, label: str, box: Box) -> Volume:
         return jobs.prepared(self._ct[label].volume.crop(*box), self._recipe, soft_tissue_gain=self._gain)

@@ -48,7 +48,7 @@ def test_a_recipe_is_called_by_the_path_of_its_folder(own):
         ("jacobian_gtv = [0.5, 2.0]", "jacobian_gtv = [2.0, 0.5]", "jacobian_gtv must be two rising numbers"),
         ("jacobian_lung = [0.4, 2.5]", "jacobian_lung = 0.3", "jacobian_lung must be two numbers"),
         ("vessel_residual_mm = 2.0", "", r"lacks a key.*\[limits\].*vessel_residual_mm"),
-        ("back = 0.25", "back = -1", "back must be a number"),
+        ("back = 0.4", "back = -1", "back must be a number"),
         ('region = "focus"', 'region = "liver"', "expected focus or lungs, found liver"),
         ("[-1000, 250]", "[250, -1000]", "two rising numbers"),
         ('["bspline.txt"]', '["../bspline.txt"]', "must be a file in the recipe's folder"),

@@ -150,10 +150,10 @@ AFFINE = """(Registration "MultiResolutionRegistration")
 def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
     """An affine everywhere, then B-splines near the target: the field is that of both, one after the other."""
     scene, ct, gtv = small
-    own = own_recipe(tmp_path, "(MaximumNumberOfIterations 300)", '(MaximumNumberOfIterations 60)\n(ErodeMask "false")')
+    own = own_recipe(tmp_path, "(MaximumNumberOfIterations 300)", "(MaximumNumberOfIterations 60)")
     own.joinpath("affine.txt").write_text(AFFINE, encoding="utf-8")
     toml = own.joinpath("recipe.toml").read_text(encoding="utf-8")
-    stages = 'mask_mm = 10.0\nmask_from = 2\nparameter_maps = ["affine.txt", "bspline.txt"]'
+    stages = 'mask_from = 2\nparameter_maps = ["affine.txt", "bspline.txt"]'
     own.joinpath("recipe.toml").write_text(toml.replace('parameter_maps = ["bspline.txt"]', stages), encoding="utf-8")
     assert read_recipe(own).mask_from == 2
     motion = track(ct, focus=gtv, recipe=own)
@@ -164,6 +164,8 @@ def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
 def test_one_that_was_stopped_before_it_arrived_fails_its_checks(small, tmp_path):
     _, ct, gtv = small
     own = own_recipe(tmp_path, "(MaximumStepLength 6 4 2 1)", "(MaximumStepLength 0.001 0.001 0.001 0.001)")
+    toml = own.joinpath("recipe.toml")
+    toml.write_text(toml.read_text(encoding="utf-8").replace("search_mm = 30.0", "search_mm = 0.0"), encoding="utf-8")
     found = checks(track(ct, focus=gtv, recipe=own), ct, gtv)
     assert {check.name for check in found if check.phase == "00" and check.verdict == "fail"} >= {"gtv_mean_hu_change", "residual_shift_mm"}
 

@@ -19,7 +19,7 @@ from rt4d.motion.quality.check import Check, nothing_to_measure, of
 from rt4d.phases import parse_label
 from rt4d.volumes import Mask
 
-HARMONICS = ((0.45, 0.2), (0.12, 0.12), (0.05, 0.05), (0.03, 0.03))
+HARMONICS = ((0.45, 0.15), (0.15, 0.08), (0.04, 0.03), (0.02, 0.02))
 """Standard deviations of the cosine and the sine of each harmonic, in shares of the range of motion; cos⁴ has 0.5 and 0.125."""
 SCATTER_MM = 0.35
 SCATTER = 0.04

@@ -9,7 +9,7 @@ import pytest
 from rt4d.motion.quality.order import Breath, order_checks, places_in_cycle
 from tests.motion.quality.make import TEN, breath, cycle, exchanged, named, with_field
 
-ODDS, DEVIATIONS = 1.0, 5.0
+ODDS, DEVIATIONS = 0.7, 5.0
 
 
 @pytest.fixture(scope="module")
