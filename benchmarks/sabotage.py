@@ -2,8 +2,8 @@
 
     python benchmarks/sabotage.py [--cases 60] [--set report|tuning]
 
-Each case is a generated 4D-CT of six phases on a reduced grid, of its own tumour, place, motion and noise; its five registrations are sound unless
-the truth says otherwise. Of every case each kind of sabotage below is made once, on a phase drawn by chance; the other four registrations stay.
+Each case is a generated 4D-CT of ten phases on a reduced grid, of its own tumour, place, motion and noise; its nine registrations are sound unless
+the truth says otherwise. Of every case each kind of sabotage below is made once, on a phase drawn by chance; the other eight registrations stay.
 Limits were chosen on the set `tuning` (other seeds) and on benchmarks/tuning.py.
 
 Harm is judged by the known truth alone: the ITV misses 5 % or more of the true one, or a phase's centroid is off by 3 mm or more. Flagged is what has
@@ -28,7 +28,7 @@ from scipy import stats
 
 import rt4d
 from rt4d import phantom
-from rt4d.motion import DisplacementField, Motion, PhaseMasks
+from rt4d.motion import Motion, PhaseMasks
 from rt4d.motion.quality import Check, checks
 from rt4d.phantom import Phantom, Tumour
 from rt4d.phantom.waveform import cosine
@@ -37,12 +37,13 @@ from rt4d.resources import data_folder
 from rt4d.volumes import Mask, Volume
 
 GRID = {"size": (110, 86, 62), "spacing_mm": (3.0, 3.0, 4.0)}
-PHASES = 6
+PHASES = 10
 MISSED, OFF_MM = 0.05, 3.0
 SEEDS = {"report": 70_000, "tuning": 10_000}
 COUCH_MM = 30.0
 WRONG_SPACING = 1.2
 STACK_MM = 15.0
+PARTS = ("fields", "failed", "back", "back_failed")
 EXTRA = ("01", "02", "03", "04")
 """Labels under which spoilt phases are registered beside the sound ones."""
 
@@ -114,26 +115,28 @@ def judged(case: Phantom, other: Phantom, *, seed: int, stopped: Path) -> Iterat
         yield Judged("sound registration", harm_of(case, masks, (label,)), flags(whole, label))
     yield Judged("sound 4D-CT", harm(case, masks), flags(whole))
     for number, (kind, (label, hu)) in enumerate(wrong.items()):
-        yield spoilt(kind, case, sound, gtv, ct=replaced(case.ct, label, hu), fields={label: everything.fields.get(EXTRA[number])})
+        yield spoilt(kind, case, sound, gtv, ct=replaced(case.ct, label, hu), taken={label: (everything, EXTRA[number])})
     label = str(chance.choice(labels))
     early = rt4d.track(case.ct, focus=gtv, recipe=stopped, skip=set(labels) - {label})
-    yield spoilt("stopped after one iteration", case, sound, gtv, ct=case.ct, fields={label: early.fields.get(label)})
+    yield spoilt("stopped after one iteration", case, sound, gtv, ct=case.ct, taken={label: (early, label)})
     one_of, other_of = (str(each) for each in chance.choice(labels, 2, replace=False))
     copy = replaced(case.ct, one_of, case.ct[other_of].volume.hu)
-    yield spoilt("duplicated phase", case, sound, gtv, ct=copy, fields={one_of: sound.fields.get(other_of)})
+    yield spoilt("duplicated phase", case, sound, gtv, ct=copy, taken={one_of: (sound, other_of)})
     swapped = replaced(copy, other_of, case.ct[one_of].volume.hu)
-    yield spoilt("shuffled phases", case, sound, gtv, ct=swapped, fields={one_of: sound.fields.get(other_of), other_of: sound.fields.get(one_of)})
+    yield spoilt("shuffled phases", case, sound, gtv, ct=swapped, taken={one_of: (sound, other_of), other_of: (sound, one_of)})
     left = tuple(each for each in case.ct.labels if each != label)
     fewer = FourDCT(tuple(phase for phase in case.ct if phase.label != label), case.ct.reference_label)
-    yield spoilt("missing phase", case, only(sound, left), gtv, ct=fewer, fields={})
+    yield spoilt("missing phase", case, only(sound, left), gtv, ct=fewer, taken={})
 
 
-def spoilt(kind: str, case: Phantom, sound: Motion, gtv: Mask, *, ct: FourDCT, fields: Mapping[str, DisplacementField | None]) -> Judged:
-    """The case with some of its fields exchanged, judged as a whole. A phase without a field is one whose registration failed."""
-    found = {label: field for label, field in fields.items() if field is not None}
-    lost = {label: "it was spoilt" for label in fields if label not in found}
-    kept = {label: field for label, field in sound.fields.items() if label not in fields}
-    motion = replace(sound, labels=ct.labels, fields=kept | found, failed={**sound.failed, **lost})
+def spoilt(kind: str, case: Phantom, sound: Motion, gtv: Mask, *, ct: FourDCT, taken: Mapping[str, tuple[Motion, str]]) -> Judged:
+    """The case judged as a whole after what was found of some phases, both ways, was taken from another motion and label."""
+    parts = {
+        name: {label: found for label, found in getattr(sound, name).items() if label not in taken}
+        | {label: getattr(motion, name)[source] for label, (motion, source) in taken.items() if source in getattr(motion, name)}
+        for name in PARTS
+    }
+    motion = replace(sound, labels=ct.labels, **parts)
     masks = motion.carry(gtv)
     return Judged(kind, harm(case, masks), flags(checks(motion, ct, gtv, masks=masks)))
 
@@ -160,10 +163,8 @@ def flags(found: Sequence[Check], label: str | None = None) -> tuple[str, ...]:
 
 def only(motion: Motion, labels: Sequence[str]) -> Motion:
     """The motion without the phases that are not named."""
-    kept = {label: field for label, field in motion.fields.items() if label in labels}
-    failed = {label: why for label, why in motion.failed.items() if label in labels}
-    seconds = {label: s for label, s in motion.seconds.items() if label in labels}
-    return replace(motion, labels=tuple(labels), fields=kept, failed=failed, seconds=seconds)
+    kept = {name: {label: found for label, found in getattr(motion, name).items() if label in labels} for name in (*PARTS, "seconds")}
+    return replace(motion, labels=tuple(labels), **kept)
 
 
 def replaced(ct: FourDCT, label: str, hu: npt.NDArray[np.int16]) -> FourDCT:

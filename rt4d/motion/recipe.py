@@ -48,8 +48,8 @@ class TargetLimits(Limits):
     """And what the phases of a 4D-CT keep to around a target.
 
     jacobian_gtv, jacobian_lung: 1st percentile at least, 99th at most. gtv_volume_change_percent, gtv_mean_hu_change (and what coarse voxels add),
-    residual_shift_mm, vessel_residual_mm (median), both_directions_mm (95th percentile): at most. trajectory_deviations: how many standard deviations
-    a phase may lie from where the others expect it; phase_order: the decimal logarithm of the odds that phases were exchanged, at most;
+    residual_shift_mm, vessel_residual_mm (median), both_directions_mm (95th percentile), bones_shift_mm: at most.
+    trajectory_deviations: how many standard deviations a phase may lie from where the others expect it; phase_order: the decimal logarithm of the odds that phases were exchanged, at most;
     cycle_gap: the longest gap between phases, in usual ones; duplicated_phase: the correlation of the raw voxels of two phases, at most.
     """
 
@@ -60,6 +60,7 @@ class TargetLimits(Limits):
     residual_shift_mm: float
     vessel_residual_mm: float
     both_directions_mm: float
+    bones_shift_mm: float
     trajectory_deviations: float
     phase_order: float
     cycle_gap: float

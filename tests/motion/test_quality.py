@@ -22,7 +22,7 @@ NAMES = {
     "jacobian_lung_p99",
     "similarity_gain",
     "vessel_residual_mm",
-    "both_directions_mm",
+    "both_directions_mm", "bones_shift_mm",
     "jacobian_nonpositive_percent",
     "gtv_volume_change_percent",
     "inverse_residual_mm",

@@ -9,6 +9,7 @@ import numpy as np
 from rt4d.errors import InputError
 from rt4d.motion.motion import Motion
 from rt4d.motion.quality.check import Check, limited
+from rt4d.motion.quality.couch import bone_checks
 from rt4d.motion.quality.deformation import deformation_checks
 from rt4d.motion.quality.directions import direction_check
 from rt4d.motion.quality.duplicates import duplicate_check
@@ -34,7 +35,7 @@ def checks(motion: Motion, ct: FourDCT, mask: Mask, *, masks: Mapping[str, Mask]
     points = landmarks(motion, ct.reference.volume, mask)
     carried = motion.carry(mask) if masks is None else masks
     found = {label: _of_phase(motion, label, ct[label].volume, near, points, carried) for label in motion.labels}
-    for check in (*order_checks(motion, mask), duplicate_check(motion, ct, near)):
+    for check in (*bone_checks(motion, ct).values(), *order_checks(motion, mask), duplicate_check(motion, ct, near)):
         if check is not None:
             found[check.phase].append(check)
     return tuple(check for label in motion.labels for check in found[label])

@@ -1,0 +1,71 @@
+"""Whether the patient lies where the reference phase has them: bones do not breathe.
+
+A couch that moved between phases carries tumour, lung and spine along alike; every image then matches, and the tumour's motion is wrong by as
+much. Only what should have stayed tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from rt4d.geometry import Floats, Geometry
+from rt4d.motion.jobs import averaged, coarser
+from rt4d.motion.motion import Motion
+from rt4d.motion.processes import cores
+from rt4d.motion.quality.check import Check, limited, nothing_to_measure
+from rt4d.motion.quality.shift import vertex
+from rt4d.motion.searching import correlations
+from rt4d.phases import FourDCT
+from rt4d.volumes import Volume
+
+NAME = "bones_shift_mm"
+REACH_MM = 45.0
+"""The largest shift that is looked for; one at this limit may be larger."""
+COARSE_MM = 4.0
+BONE_HU = (150.0, 600.0)
+"""Below is soft tissue, above metal and teeth say too much."""
+ENOUGH_CM3 = 20.0
+"""Of bone: less is no skeleton to compare."""
+
+Array = npt.NDArray[np.float32]
+
+
+def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
+    """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered."""
+    limit = motion.recipe.target_limits.bones_shift_mm
+    by = [max(1, round(COARSE_MM / spacing)) for spacing in ct.geometry.spacing_mm]
+    coarse = coarser(ct.geometry, by)
+    reference = _bones(ct.reference.volume, by)
+    if float(reference.sum()) * coarse.voxel_volume_mm3 < ENOUGH_CM3 * 1000:
+        return {label: nothing_to_measure(label, NAME, limit, "there is too little bone to tell whether the couch moved") for label in motion.fields}
+
+    def check(label: str) -> Check:
+        x, y, z = ct.geometry.matrix @ skeleton_shift_mm(reference, _bones(ct[label].volume, by), coarse)
+        words = f"bones lie {{:.1f}} mm from where phase {motion.reference_label} has them (x {x:+.1f}, y {y:+.1f}, z {z:+.1f} mm)"
+        return limited(label, NAME, float(np.linalg.norm((x, y, z))), limit, words)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        return dict(zip(motion.fields, pool.map(check, motion.fields), strict=True))
+
+
+def skeleton_shift_mm(reference: Array, phase: Array, geometry: Geometry) -> Floats:
+    """The shift along the voxel axes x y z in mm at which the bones of the phase lie most like those of the reference; NaN where there are none."""
+    spacing = np.array(geometry.spacing_mm)[::-1]
+    reach = np.minimum(np.floor(REACH_MM / spacing).astype(int), np.array(reference.shape) // 3)
+    inner = np.zeros(reference.shape, dtype=bool)
+    inner[tuple(slice(r, n - r) for r, n in zip(reach, reference.shape, strict=True))] = True
+    score = correlations(reference, phase, inner, reach)
+    if not np.isfinite(score).any():
+        return np.full(3, np.nan)
+    best = np.array(np.unravel_index(np.nanargmax(score), score.shape))
+    return np.asarray((best - reach + [vertex(score, best, axis) for axis in range(3)]) * spacing)[::-1]
+
+
+def _bones(volume: Volume, by: Sequence[int]) -> Array:
+    """From 0 at soft tissue to 1 at dense bone, averaged to coarse voxels."""
+    low, high = BONE_HU
+    return averaged(((np.clip(volume.hu, low, high) - low) / (high - low)).astype(np.float32), by)
