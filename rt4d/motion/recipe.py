@@ -49,7 +49,8 @@ class TargetLimits(Limits):
 
     jacobian_gtv, jacobian_lung: 1st percentile at least, 99th at most. gtv_volume_change_percent, gtv_mean_hu_change (and what coarse voxels add),
     residual_shift_mm, vessel_residual_mm (median), both_directions_mm (95th percentile), bones_shift_mm: at most.
-    trajectory_deviations: how many standard deviations a phase may lie from where the others expect it; phase_order: the decimal logarithm of the odds that phases were exchanged, at most;
+    trajectory_deviations: how many standard deviations a phase may lie from where the others expect it; phase_order: the decimal logarithm of the
+    odds that phases were exchanged, at most;
     cycle_gap: the longest gap between phases, in usual ones; duplicated_phase: the correlation of the raw voxels of two phases, at most.
     """
 

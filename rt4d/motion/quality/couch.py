@@ -25,7 +25,7 @@ from rt4d.volumes import Volume
 NAME = "bones_shift_mm"
 REACH_MM = 45.0
 """The largest shift that is looked for; one at this limit may be larger."""
-COARSE_MM = 4.0
+COARSE_MM = 6.0
 BONE_HU = (150.0, 600.0)
 """Below is soft tissue, above metal and teeth say too much."""
 ENOUGH_CM3 = 20.0
