@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from rt4d.dicom.series import read_ct
@@ -24,6 +25,8 @@ AMPLITUDES_MM = (5.0, 10.0, 20.0)
 """How far the clinic's own GTV is made to travel to the feet, peak to peak; a third of it to the front, a tenth outwards."""
 STYLE = 2
 """The spatial pattern of the motion of the clinic's own CT."""
+COUCH_MM = 30.0
+"""How far the couch moves, unannounced, in the case that is wrong on purpose."""
 PHASES = ("00", "20", "50", "70")
 GRID: dict[str, Any] = {"size": (120, 90, 60), "spacing_mm": (2.5, 2.5, 3.0)}
 OBLIQUE = (0.907673, -0.379057, -0.180124, 0.330366, 0.910045, -0.250352, 0.258819, 0.167731, 0.951251)
@@ -65,15 +68,17 @@ def generated_cases() -> tuple[Case, ...]:
 
 
 def sabotaged_case(**more: Any) -> Case:
-    """A generated case whose inhalation is another patient's: the grossest of errors, which no clinic may see pass. more: for make_4dct, of both."""
+    """A generated case with two errors that no clinic may see pass: another patient's inhalation, and a couch that moved 30 mm. more: for make_4dct."""
     usual: dict[str, Any] = {**GRID, "phases": ("00", "20", "50"), "noise_hu": NOISE_HU, "amplitude_mm": (1.0, 3.0, 10.0), **more}
 
     def make() -> Phantom:
         sound = make_4dct(tumours=[Tumour((70.0, 15.0, -5.0), 30.0)], seed=SEED + 1, **usual)
         other = make_4dct(tumours=[Tumour((-60.0, 30.0, 30.0), 22.0, lobulation=0.2)], seed=SEED + 2, **usual)
-        return with_images(sound, {"00": other.ct["00"].volume.hu})
+        slices = round(COUCH_MM / sound.ct.geometry.spacing_mm[2])
+        moved = np.roll(sound.ct["20"].volume.hu, slices, axis=0)
+        return with_images(sound, {"00": other.ct["00"].volume.hu, "20": moved})
 
-    return Case("wrong on purpose", "phase 00 is another patient's", make, "sabotaged", ("00",))
+    return Case("wrong on purpose", "phase 00 is another patient's, in 20 the couch moved", make, "sabotaged", ("00", "20"))
 
 
 def with_images(case: Phantom, images: dict[str, npt.NDArray[Any]]) -> Phantom:
