@@ -68,7 +68,7 @@ def generated_cases() -> tuple[Case, ...]:
 
 
 def sabotaged_case(**more: Any) -> Case:
-    """A generated case with two errors that no clinic may see pass: another patient's inhalation, and a couch that moved 30 mm. more: for make_4dct."""
+    """A generated case with two errors that no clinic may see pass: another patient in a phase, and a couch that moved. more: for make_4dct."""
     usual: dict[str, Any] = {**GRID, "phases": ("00", "20", "50"), "noise_hu": NOISE_HU, "amplitude_mm": (1.0, 3.0, 10.0), **more}
 
     def make() -> Phantom:
