@@ -25,26 +25,33 @@ from rt4d.volumes import Volume
 NAME = "bones_shift_mm"
 REACH_MM = 45.0
 """The largest shift that is looked for; one at this limit may be larger."""
-COARSE_MM = 6.0
+COARSE_MM = 4.0
 BONE_HU = (150.0, 600.0)
 """Below is soft tissue, above metal and teeth say too much."""
-ENOUGH_CM3 = 20.0
-"""Of bone: less is no skeleton to compare."""
+ENOUGH_CM3 = 10.0
+"""Of bone in a half: less is no skeleton to compare."""
 
 Array = npt.NDArray[np.float32]
 
 
 def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
-    """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered."""
+    """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered.
+
+    The upper and the lower half are looked for apart, and the larger shift counts: slices that stand further apart than they say, or a stack
+    that was put together from two positions, leave one of them beside its place.
+    """
     limit = motion.recipe.target_limits.bones_shift_mm
     by = [max(1, round(COARSE_MM / spacing)) for spacing in ct.geometry.spacing_mm]
     coarse = coarser(ct.geometry, by)
     reference = _bones(ct.reference.volume, by)
-    if float(reference.sum()) * coarse.voxel_volume_mm3 < ENOUGH_CM3 * 1000:
+    parts = [part for part in _halves(reference.shape) if float(reference[part].sum()) * coarse.voxel_volume_mm3 > ENOUGH_CM3 * 1000]
+    if not parts:
         return {label: nothing_to_measure(label, NAME, limit, "there is too little bone to tell whether the couch moved") for label in motion.fields}
 
     def check(label: str) -> Check:
-        x, y, z = ct.geometry.matrix @ skeleton_shift_mm(reference, _bones(ct[label].volume, by), coarse)
+        phase = _bones(ct[label].volume, by)
+        shifts = [ct.geometry.matrix @ skeleton_shift_mm(reference, phase, part, coarse) for part in parts]
+        x, y, z = max(shifts, key=lambda shift: float(np.linalg.norm(shift)))
         words = f"bones lie {{:.1f}} mm from where phase {motion.reference_label} has them (x {x:+.1f}, y {y:+.1f}, z {z:+.1f} mm)"
         return limited(label, NAME, float(np.linalg.norm((x, y, z))), limit, words)
 
@@ -52,17 +59,25 @@ def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
         return dict(zip(motion.fields, pool.map(check, motion.fields), strict=True))
 
 
-def skeleton_shift_mm(reference: Array, phase: Array, geometry: Geometry) -> Floats:
-    """The shift along the voxel axes x y z in mm at which the bones of the phase lie most like those of the reference; NaN where there are none."""
-    spacing = np.array(geometry.spacing_mm)[::-1]
-    reach = np.minimum(np.floor(REACH_MM / spacing).astype(int), np.array(reference.shape) // 3)
-    inner = np.zeros(reference.shape, dtype=bool)
-    inner[tuple(slice(r, n - r) for r, n in zip(reach, reference.shape, strict=True))] = True
-    score = correlations(reference, phase, inner, reach)
+def skeleton_shift_mm(reference: Array, phase: Array, where: npt.NDArray[np.bool_], geometry: Geometry) -> Floats:
+    """The shift along the voxel axes x y z in mm at which the phase's bones lie most like the reference's within `where`; NaN where it has none."""
+    reach = _reach(geometry)
+    score = correlations(reference, phase, where, reach)
     if not np.isfinite(score).any():
         return np.full(3, np.nan)
     best = np.array(np.unravel_index(np.nanargmax(score), score.shape))
-    return np.asarray((best - reach + [vertex(score, best, axis) for axis in range(3)]) * spacing)[::-1]
+    return np.asarray((best - reach + [vertex(score, best, axis) for axis in range(3)]) * np.array(geometry.spacing_mm)[::-1])[::-1]
+
+
+def _reach(geometry: Geometry) -> npt.NDArray[np.int_]:
+    """How many voxels z y x a shift may have: REACH_MM, or a quarter of the image."""
+    return np.asarray(np.minimum(np.floor(REACH_MM / np.array(geometry.spacing_mm)[::-1]).astype(int), np.array(geometry.shape) // 4))
+
+
+def _halves(shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
+    """The lower and the upper half of an image."""
+    low = np.broadcast_to(np.arange(shape[0])[:, None, None] < shape[0] // 2, shape)
+    return [low, ~low]
 
 
 def _bones(volume: Volume, by: Sequence[int]) -> Array:

@@ -45,6 +45,18 @@ def test_a_couch_that_moved_is_told_with_its_direction(breathing, slices, column
     assert said == pytest.approx(4.0 * slices, abs=2.5)
 
 
+def test_slices_further_apart_than_they_say_are_told(breathing):
+    hu = breathing["00"].volume.hu
+    at = np.clip(np.rint((np.arange(len(hu)) - 30) * 1.2 + 30).astype(int), 0, len(hu) - 1)
+    assert checked(with_phase(breathing, hu[at])).verdict == "fail"
+
+
+def test_a_stack_put_together_from_two_couch_positions_is_told(breathing):
+    hu = breathing["00"].volume.hu.copy()
+    hu[31:] = np.roll(hu, 5, axis=0)[31:]
+    assert checked(with_phase(breathing, hu)).verdict == "fail"
+
+
 def test_without_bones_nothing_is_said_of_the_couch(breathing):
     soft = FourDCT(tuple(replace(p, volume=Volume(np.minimum(p.volume.hu, 100), breathing.geometry)) for p in breathing), "50")
     check = checked(soft)
