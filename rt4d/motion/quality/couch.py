@@ -23,9 +23,10 @@ from rt4d.phases import FourDCT
 from rt4d.volumes import Volume
 
 NAME = "bones_shift_mm"
-REACH_MM = 45.0
-"""The largest shift that is looked for; one at this limit may be larger."""
-COARSE_MM = 4.0
+REACH_MM = (30.0, 30.0, 45.0)
+"""The largest shift along x y z that is looked for; one at this limit may be larger."""
+COARSE_MM = (6.0, 6.0, 4.0)
+"""Voxels are averaged to about this along x y z: ribs and vertebrae repeat along z, where more is needed to tell one from the next."""
 BONE_HU = (150.0, 600.0)
 """Below is soft tissue, above metal and teeth say too much."""
 ENOUGH_CM3 = 10.0
@@ -41,7 +42,7 @@ def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
     that was put together from two positions, leave one of them beside its place.
     """
     limit = motion.recipe.target_limits.bones_shift_mm
-    by = [max(1, round(COARSE_MM / spacing)) for spacing in ct.geometry.spacing_mm]
+    by = [max(1, round(coarse / spacing)) for coarse, spacing in zip(COARSE_MM, ct.geometry.spacing_mm, strict=True)]
     coarse = coarser(ct.geometry, by)
     reference = _bones(ct.reference.volume, by)
     parts = [part for part in _halves(reference.shape) if float(reference[part].sum()) * coarse.voxel_volume_mm3 > ENOUGH_CM3 * 1000]
@@ -70,8 +71,9 @@ def skeleton_shift_mm(reference: Array, phase: Array, where: npt.NDArray[np.bool
 
 
 def _reach(geometry: Geometry) -> npt.NDArray[np.int_]:
-    """How many voxels z y x a shift may have: REACH_MM, or a quarter of the image."""
-    return np.asarray(np.minimum(np.floor(REACH_MM / np.array(geometry.spacing_mm)[::-1]).astype(int), np.array(geometry.shape) // 4))
+    """How many voxels z y x a shift may have: REACH_MM, at most a quarter of the image."""
+    voxels = np.floor(np.array(REACH_MM[::-1]) / np.array(geometry.spacing_mm)[::-1]).astype(int)
+    return np.asarray(np.minimum(voxels, np.array(geometry.shape) // 4))
 
 
 def _halves(shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
