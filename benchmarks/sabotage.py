@@ -178,7 +178,7 @@ def with_phases(ct: FourDCT, wrong: Mapping[str, tuple[str, npt.NDArray[np.int16
 
 
 def stopped_recipe(folder: Path) -> Path:
-    """lung_focus that ends after one iteration of each resolution, with steps that do not leap."""
+    """lung_focus that seeks nothing first and ends after one iteration of each resolution, with steps that do not leap."""
     source = data_folder("registration") / "lung_focus"
     for name in ("recipe.toml", "bspline.txt"):
         text = source.joinpath(name).read_text(encoding="utf-8")
@@ -187,7 +187,11 @@ def stopped_recipe(folder: Path) -> Path:
     return folder
 
 
-ENDED = {"(MaximumNumberOfIterations": "(MaximumNumberOfIterations 1)", "(MaximumStepLength": "(MaximumStepLength 1 1 1 1)"}
+ENDED = {
+    "(MaximumNumberOfIterations": "(MaximumNumberOfIterations 1)",
+    "(MaximumStepLength": "(MaximumStepLength 1 1 1 1)",
+    "search_mm": "search_mm = 0.0",
+}
 
 
 def table(found: Sequence[Judged]) -> bool:
