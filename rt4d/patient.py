@@ -14,7 +14,7 @@ from rt4d.dicom.series import read_ct
 from rt4d.drawn import DrawnTarget, drawn_targets
 from rt4d.errors import InputError
 from rt4d.geometry import Triple
-from rt4d.motion import Motion, track
+from rt4d.motion import Motion, read_recipe, track
 from rt4d.motion.quality import Check, checks
 from rt4d.outputs import require_new_folder
 from rt4d.phases import CtImage, FourDCT
@@ -88,6 +88,8 @@ def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None
     """
     require_new_folder(request.out, not_inside=request.folder)
     _require_contours(request)
+    if request.recipe is not None:
+        read_recipe(request.recipe)  # a misspelt one is refused before minutes are spent on reading
     with watch.stage("read"):
         ct = read_4dct(request.folder, reference=request.reference, workers=request.workers, progress=progress)
         planning = _read_planning(request, ct)

@@ -244,3 +244,10 @@ def test_a_disk_that_really_is_full(refused, written, tmp_path):
 @pytest.mark.parametrize("options", [["--margin", "5,5"], ["--margin", "-3"], ["--margin", "900"], ["--recipe", "lung_fokus"], ["--workers", "0"]])
 def test_impossible_options_are_refused(refused, written, options):
     refused(written / "4dct", options=options)
+
+
+def test_a_recipe_that_does_not_exist_is_refused_before_anything_is_read(refused, written, monkeypatch):
+    from rt4d import patient
+
+    monkeypatch.setattr(patient, "read_4dct", lambda *_, **__: pytest.fail("the 4D-CT was read first"))
+    refused(written / "4dct", options=["--recipe", "lung_fokus"])
