@@ -28,6 +28,7 @@ from scipy import stats
 
 import rt4d
 from rt4d import phantom
+from rt4d.errors import Rt4dError
 from rt4d.motion import Motion, PhaseMasks
 from rt4d.motion.quality import Check, checks
 from rt4d.phantom import Phantom, Tumour
@@ -138,7 +139,11 @@ def spoilt(kind: str, case: Phantom, sound: Motion, gtv: Mask, *, ct: FourDCT, t
     }
     motion = replace(sound, labels=ct.labels, **parts)
     masks = motion.carry(gtv)
-    return Judged(kind, harm(case, masks), flags(checks(motion, ct, gtv, masks=masks)))
+    try:
+        harmful = harm(case, masks)
+    except Rt4dError as refused:  # no ITV came out, so none can do harm, and why was said
+        return Judged(kind, False, (type(refused).__name__,))
+    return Judged(kind, harmful, flags(checks(motion, ct, gtv, masks=masks)))
 
 
 def harm(case: Phantom, masks: PhaseMasks) -> bool:
@@ -149,11 +154,10 @@ def harm(case: Phantom, masks: PhaseMasks) -> bool:
 
 
 def harm_of(case: Phantom, masks: PhaseMasks, labels: Sequence[str]) -> bool:
-    """Whether the centroid of one of these phases is off by OFF_MM, or it is empty."""
-    there = [masks[label] for label in labels if label in masks]
+    """Whether the centroid of one of these phases is off by OFF_MM. A phase that rt4d itself leaves out has none: what the ITV lacks then counts."""
     truth = case.trajectory_mm()
-    off = [np.linalg.norm(np.subtract(mask.centroid_mm, truth[label])) for label, mask in zip(labels, there, strict=False) if not mask.is_empty]
-    return len(off) < len(there) or any(each >= OFF_MM for each in off)
+    there = [label for label in labels if label in masks]
+    return any(np.linalg.norm(np.subtract(masks[label].centroid_mm, truth[label])) >= OFF_MM for label in there)
 
 
 def flags(found: Sequence[Check], label: str | None = None) -> tuple[str, ...]:

@@ -150,8 +150,8 @@ class Motion:
 
         A voxel of a phase is inside where its centre comes from inside the mask's surface (signed distance, finer than a voxel). The surface of
         each piece is moved by up to half a voxel so that its volume is what the field says: flat faces between thick slices would lose some,
-        and small pieces more than large ones. In the reference it is the mask itself; phases in `drawn` are taken as they are drawn. A mask
-        that reaches beyond the region is refused.
+        and small pieces more than large ones. In the reference it is the mask itself; phases in `drawn` are taken as they are drawn. A phase of which
+        no voxel comes from the mask is among the failed ones. A mask that reaches beyond the region is refused.
         """
         drawn = dict(drawn or {})
         for label, each in ((self.reference_label, mask), *drawn.items()):
@@ -169,8 +169,9 @@ class Motion:
         for label in self.fields:
             if label not in masks:
                 masks[label] = reduce(Mask.__or__, (self._carried(label, *part) for part in parts))
-        failed = {label: reason for label, reason in self.failed.items() if label not in drawn}
-        ordered = {label: masks[label] for label in self.labels if label in masks}
+        vanished = dict.fromkeys((label for label in self.fields if masks[label].is_empty), VANISHED)
+        failed = vanished | {label: reason for label, reason in self.failed.items() if label not in drawn}
+        ordered = {label: masks[label] for label in self.labels if label in masks and label not in vanished}
         return PhaseMasks(ordered, reference_label=self.reference_label, failed=failed, drawn=frozenset(drawn))
 
     def _carried(self, label: str, mask: Mask, distance: npt.NDArray[np.float32], around: Geometry) -> Mask:
@@ -219,6 +220,7 @@ class Motion:
         return f"Motion({self.recipe.name}, reference {self.reference_label}; up to mm: {moved}{failed})"
 
 
+VANISHED = "the target vanishes: no voxel of this phase comes from inside it"
 _WIDER = "Track again with this mask as the focus, or with whole_lung=True"
 
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import rt4d
 from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError, RegistrationError
 from rt4d.motion import DisplacementField, Motion, PhaseMasks, read_recipe
+from rt4d.motion.quality import checks
 from rt4d.volumes import Mask
 from tests.conftest import POSES
 from tests.motion.make import Scene, grid
@@ -158,6 +160,23 @@ def test_a_phase_that_failed_is_absent_and_never_the_identity():
     with pytest.raises(RegistrationError, match=r"phase 20.*diverged"):
         motion.reference_to_phase("20", scene.centre_mm)
     assert "20" not in motion.trajectory(scene.tumour("50", g))
+
+
+def test_a_phase_in_which_the_target_vanishes_has_failed_and_the_others_stay():
+    """Found by benchmarks/sabotage.py: another patient's phase squeezed a tumour between voxels, and the whole job was refused."""
+    g = grid()
+    scene = scene_on(g)
+    motion, gtv = known_motion(scene, g), scene.tumour("50", g)
+    between_voxels = g.to_patient(np.floor(g.to_index(gtv.centroid_mm)) + 0.5)
+    squeezed = DisplacementField((0.995 * (between_voxels - motion.region.centres())).astype(np.float32), motion.region)
+    motion = replace(motion, fields={**motion.fields, "20": squeezed})
+    masks = motion.carry(gtv)
+    assert tuple(masks) == ("00", "50", "80")
+    assert "vanishes" in masks.failed["20"]
+    assert "20" in rt4d.itv(masks).failed
+    found = [check for check in checks(motion, scene.four_d_ct(g), gtv, masks=masks) if check.phase == "20"]
+    assert ("registration", "fail") in {(check.name, check.verdict) for check in found}
+    assert "vanishes" in next(check.sentence for check in found if check.name == "registration")
 
 
 def test_what_reaches_beyond_the_region_is_refused_and_not_cut():

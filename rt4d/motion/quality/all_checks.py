@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rt4d.errors import InputError
-from rt4d.motion.motion import Motion
+from rt4d.motion.motion import VANISHED, Motion
 from rt4d.motion.quality.check import Check, limited
 from rt4d.motion.quality.couch import bone_checks
 from rt4d.motion.quality.deformation import deformation_checks
@@ -45,9 +45,9 @@ def _of_phase(
     motion: Motion, label: str, phase: Volume, near: Surroundings, points: Landmarks, carried: Mapping[str, Mask]
 ) -> list[Check]:
     """What is checked phase by phase; nothing for the reference and for phases that were not to be registered."""
-    if label in motion.failed:
-        why = f"Phase {label} could not be registered and is left out: {motion.failed[label]}"
-        return [Check(label, "registration", None, None, "fail", why)]
+    why = VANISHED if label in motion.fields and label not in carried else motion.failed.get(label)
+    if why is not None:
+        return [Check(label, "registration", None, None, "fail", f"Phase {label} could not be registered and is left out: {why}")]
     if label not in motion.fields:
         return []
     images = _image_checks(motion, label, phase, near, carried[label])
@@ -60,7 +60,7 @@ def _image_checks(motion: Motion, label: str, phase: Volume, near: Surroundings,
     limits = motion.recipe.target_limits
     pulled = look_up(phase.hu, phase.geometry, motion.reference_to_phase(label, near.points_mm))
     before, after = (correlation(near.hu[near.around], image[near.around]) for image in (near.sampled(phase), pulled))
-    change = float("nan") if carried.is_empty else float(phase.hu[carried.inside].mean()) - near.hu_inside
+    change = float(phase.hu[carried.inside].mean()) - near.hu_inside
     shift = remaining_shift_mm(near.hu, pulled, near.edge, near.geometry)
     length = float(np.linalg.norm(shift))
     x, y, z = near.geometry.matrix @ shift
