@@ -21,13 +21,12 @@ from rt4d.phases import FourDCT, Phase
 from rt4d.resources import data_folder
 from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES
+from tests.motion.digest import SHARES, SMALL, digest, small_scene
 from tests.motion.make import Scene, grid
-
-SMALL = (40, 38, 24)
 
 
 def scene_on(geometry, **other):
-    return Scene(tuple(geometry.to_patient((np.array(geometry.size) - 1) / 2)), shares={"00": 1.0, "50": 0.0, "80": 0.5}, **other)
+    return Scene(tuple(geometry.to_patient((np.array(geometry.size) - 1) / 2)), shares=SHARES, **other)
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +47,7 @@ def own_recipe(folder: Path, old: str, new: str) -> Path:
 
 @pytest.fixture(scope="module")
 def small():
-    g = grid(SMALL)
-    scene = scene_on(g)
-    return scene, scene.four_d_ct(g), scene.tumour("50", g)
+    return small_scene()
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +111,17 @@ def test_the_same_bits_with_one_process_or_two_again_and_in_another_order(small,
     assert same_bits(once, track(ct, focus=gtv, recipe=quick, workers=1))
     backwards = FourDCT(ct.phases[::-1], "50")
     assert same_bits(once, track(backwards, focus=gtv, recipe=quick, workers=1))
+
+
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4])
+def test_the_same_bits_with_any_number_of_threads_and_after_another_registration(small, quick, once, threads):
+    """Fields, masks and check values of a process whose libraries may use so many threads, and which has registered something else before."""
+    _, ct, gtv = small
+    env = os.environ | dict.fromkeys(processes.ONE_THREAD, str(threads))
+    command = [sys.executable, "-m", "tests.motion.digest", str(quick), str(threads)]
+    done = subprocess.run(command, check=False, cwd=Path(rt4d.__file__).parent.parent, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == digest(once, ct, gtv)
 
 
 def test_the_quick_sum_of_splines_is_elastix_own_field(small, tmp_path):
@@ -197,23 +205,25 @@ def test_a_process_that_dies_is_a_phase_that_failed(small, quick, monkeypatch, t
     assert "terribly sorry" in motion.failed["80"]
 
 
-def registration_folders():
-    return set(Path(tempfile.gettempdir()).glob("rt4d-registration-*"))
+@pytest.fixture
+def registration_folders(tmp_path, monkeypatch):
+    """What registrations of this process leave behind: its temporary files lie where no other process puts any."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return lambda: set(tmp_path.glob("rt4d-registration-*"))
 
 
-def test_progress_is_told_and_nothing_is_left_behind(small, quick):
+def test_progress_is_told_and_nothing_is_left_behind(small, quick, registration_folders):
     _, ct, gtv = small
-    before, told = registration_folders(), []
+    told = []
     motion = track(ct, focus=gtv, recipe=quick, workers=1, progress=lambda *said: told.append(said))
     assert told == [("registering phases", done, 2) for done in (0, 1, 2)]
     assert set(motion.seconds) == {"00", "80"}
-    assert registration_folders() <= before
+    assert not registration_folders()
     assert [child for child in psutil.Process().children(recursive=True) if "rt4d.motion.worker" in " ".join(child.cmdline())] == []
 
 
-def test_an_interrupt_ends_at_once_and_leaves_nothing_behind(small, quick):
+def test_an_interrupt_ends_at_once_and_leaves_nothing_behind(small, quick, registration_folders):
     _, ct, gtv = small
-    before = registration_folders()
 
     def interrupt(stage, done, total):
         if done:
@@ -221,7 +231,7 @@ def test_an_interrupt_ends_at_once_and_leaves_nothing_behind(small, quick):
 
     with pytest.raises(KeyboardInterrupt):
         track(ct, focus=gtv, recipe=quick, workers=2, progress=interrupt)
-    assert registration_folders() <= before
+    assert not registration_folders()
     assert [child for child in psutil.Process().children(recursive=True) if "rt4d.motion.worker" in " ".join(child.cmdline())] == []
 
 
