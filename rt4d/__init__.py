@@ -26,6 +26,8 @@ _HOMES = {
     "write_seg": "rt4d.dicom.segmentation_writer",
     "read_deformable_registration": "rt4d.motion.registration_objects",
     "write_deformable_registration": "rt4d.motion.registration_objects",
+    "segment": "rt4d.segmentation.segmenting",
+    "Segmentation": "rt4d.segmentation.segmenting",
     "track": "rt4d.motion",
     "Motion": "rt4d.motion",
     "itv": "rt4d.target",
@@ -50,6 +52,7 @@ __all__ = [
     "Phase",
     "Roi",
     "Rt4dError",
+    "Segmentation",
     "Volume",
     "__version__",
     "itv",
@@ -58,6 +61,7 @@ __all__ = [
     "read_deformable_registration",
     "read_rtstruct",
     "read_seg",
+    "segment",
     "track",
     "write_deformable_registration",
     "write_rtstruct",
@@ -76,6 +80,7 @@ if TYPE_CHECKING:
     from rt4d.motion.registration_objects import read_deformable_registration, write_deformable_registration
     from rt4d.phases import CtImage, FourDCT, Phase
     from rt4d.rois import Roi
+    from rt4d.segmentation.segmenting import Segmentation, segment
     from rt4d.target import ITV, itv
     from rt4d.volumes import Mask, Volume
 

@@ -16,6 +16,7 @@ from rt4d.images import write_mask
 from rt4d.patient import ItvResult, TargetResult
 from rt4d.phases import CtImage
 from rt4d.rois import Progress, Roi
+from rt4d.segmentation.files import to_dict
 from rt4d.target import projections
 from rt4d.volumes import Mask
 
@@ -51,6 +52,7 @@ def summarise(result: ItvResult) -> dict[str, Any]:
         "verdict": "pass" if result.passed else "fail",
         "targets": targets,
         "checks": [{"target": target["name"]} | check for target in targets for check in target["checks"]],
+        "segmentation": None if result.segmentation is None else to_dict(result.segmentation, reference=result.ct.reference_label),
         "notes": list(result.notes),
     }
 
@@ -60,6 +62,7 @@ def _summarise_target(target: TargetResult) -> dict[str, Any]:
     return {
         "name": itv.name,
         "roi": target.drawn.name,
+        "source": target.drawn.source,
         "verdict": "pass" if target.passed else "fail",
         "volume_cm3": _rounded(itv.volume_cm3),
         "centroid_mm": {label: [_tidy(v) for v in centroid] for label, centroid in itv.centroid_mm.items()},
@@ -98,6 +101,8 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
         "versions": provenance.versions(),
         "options": {
             "roi": list(request.roi),
+            "point_mm": request.point_mm,
+            "keep": list(request.keep),
             "reference": result.ct.reference_label,
             "recipe": request.recipe,
             "whole_lung": request.whole_lung,
@@ -108,7 +113,7 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
         },
         "inputs": provenance.input_record(result.ct, structure_sets=list(request.gtv), planning=result.planning),
         "recipe": {"name": result.targets[0].motion.recipe.name, "sha256": result.targets[0].motion.recipe.sha256},
-        "model": None,
+        "model": None if result.segmentation is None else {"name": result.segmentation.bundle, "sha256": result.segmentation.bundle_sha256},
         "seconds": watch.seconds,
         "peak_memory_mib": provenance.peak_memory_mib(),
         "cores": provenance.cores(),

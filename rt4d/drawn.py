@@ -26,11 +26,12 @@ PHASE_AT_END = re.compile(r"(?:^|[_\s.-]|T|c)(\d{1,3}(?:p\d+)?(?:In|Ex)?)\s*%?$"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnTarget:
-    """One target as drawn: its name, and its mask on the phases' grid by the label of each phase that it was drawn on."""
+    """One target as drawn: its name, and its mask on the phases' grid by the label of each phase that it was drawn on; source: by whom."""
 
     name: str
     masks: Mapping[str, Mask]
     notes: tuple[str, ...] = ()
+    source: str = "drawn"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

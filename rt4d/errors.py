@@ -9,6 +9,7 @@ Rt4dError
 │   ├── RecipeError                    a registration recipe with an unknown key or an impossible value
 │   └── NotFoundError (LookupError)    a phase, ROI, recipe or file of that name is not there
 ├── RegistrationError (ValueError)     a registration that did not come to an end: never replaced by the identity
+├── TrainingError (ValueError)         a training whose loss is no number any more
 └── OutputError (ValueError)           the result could not be written whole (disk full): exit code 3
 """
 
@@ -61,6 +62,10 @@ class NotFoundError(InputError, LookupError):
 
 class RegistrationError(Rt4dError, ValueError):
     """A registration that did not come to an end. It is never replaced by the identity."""
+
+
+class TrainingError(Rt4dError, ValueError):
+    """A training that cannot go on as it is; its last checkpoint stands."""
 
 
 class OutputError(Rt4dError, ValueError):

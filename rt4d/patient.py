@@ -20,6 +20,9 @@ from rt4d.outputs import require_new_folder
 from rt4d.phases import CtImage, FourDCT
 from rt4d.provenance import Stopwatch
 from rt4d.rois import Progress
+from rt4d.segmentation.bundle import DEFAULT, read_bundle
+from rt4d.segmentation.segmenting import Segmentation
+from rt4d.segmented import segmented_targets
 from rt4d.target import ITV, MipCrossCheck, expand, itv, mip_cross_check
 from rt4d.volumes import Mask
 
@@ -32,6 +35,9 @@ class ItvRequest:
     out: Path
     gtv: tuple[Path, ...] = ()
     roi: tuple[str, ...] = ()
+    point_mm: Triple | None = None
+    keep: tuple[int, ...] = ()
+    bundle: str | None = None
     reference: str | None = None
     recipe: str | None = None
     whole_lung: bool = False
@@ -63,12 +69,13 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItvResult:
-    """All targets of a patient and what they were made from."""
+    """All targets of a patient and what they were made from; the segmentation where the GTV is no one's contour."""
 
     request: ItvRequest
     ct: FourDCT
     planning: CtImage | None
     targets: tuple[TargetResult, ...]
+    segmentation: Segmentation | None = None
 
     @property
     def passed(self) -> bool:
@@ -87,29 +94,42 @@ def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None
     Raises InputError and its kinds where the input or the call is refused.
     """
     require_new_folder(request.out, not_inside=request.folder)
-    _require_contours(request)
+    _require_one_source(request)
     if request.recipe is not None:
         read_recipe(request.recipe)  # a misspelt one is refused before minutes are spent on reading
     with watch.stage("read"):
         ct = read_4dct(request.folder, reference=request.reference, workers=request.workers, progress=progress)
         planning = _read_planning(request, ct)
-    with watch.stage("contours"):
-        drawn = drawn_targets(
-            ct, request.gtv, names=request.roi, folder=request.folder, planning=planning, assume_same_frame=request.assume_same_frame
-        )
+    with watch.stage("contours" if request.gtv else "segmentation"):
+        segmentation, drawn = _drawn_or_segmented(request, ct, planning, progress=progress)
         _require_room(request, ct, drawn)
     with watch.stage("registration"):
         motions = _track(request, ct, drawn, progress=progress)
     with watch.stage("targets"):
         numbers = [None] if len(drawn) == 1 else range(1, len(drawn) + 1)
         targets = [_target(request, ct, *each) for each in zip(drawn, motions, numbers, strict=True)]
-    return ItvResult(request, ct, planning, tuple(targets))
+    return ItvResult(request, ct, planning, tuple(targets), segmentation)
 
 
-def _require_contours(request: ItvRequest) -> None:
+def _require_one_source(request: ItvRequest) -> None:
+    """Refuse a GTV that is to come from a contour and from the segmenter at once; and a bundle that cannot be used, before the CT is read."""
+    if request.gtv and (request.point_mm is not None or request.keep or request.bundle is not None):
+        raise InputError("A GTV comes from a contour or from the segmenter", do="Give --gtv, or else --point, --keep or --bundle")
+    if request.roi and not request.gtv:
+        raise InputError("ROI names need their structure set", found=", ".join(request.roi), do="Give it with --gtv RS.dcm")
+    if request.point_mm is not None and request.keep:
+        raise InputError("A point and numbers of candidates exclude one another", do="Give one of --point and --keep")
     if not request.gtv:
-        do = "Give the physician's structure set with --gtv RS.dcm (and --roi NAME); this version does not segment by itself"
-        raise InputError("No GTV is given", do=do)
+        read_bundle(request.bundle or DEFAULT)
+
+
+def _drawn_or_segmented(
+    request: ItvRequest, ct: FourDCT, planning: CtImage | None, *, progress: Progress | None
+) -> tuple[Segmentation | None, list[DrawnTarget]]:
+    if request.gtv:
+        same = request.assume_same_frame
+        return None, drawn_targets(ct, request.gtv, names=request.roi, folder=request.folder, planning=planning, assume_same_frame=same)
+    return segmented_targets(ct, bundle=request.bundle, point_mm=request.point_mm, keep=request.keep, progress=progress)
 
 
 def _require_room(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget]) -> None:
@@ -152,5 +172,6 @@ def _target(request: ItvRequest, ct: FourDCT, drawn: DrawnTarget, motion: Motion
     masks = motion.carry(gtv, drawn=others)
     target = itv(masks, margin_mm=request.margin_mm, number=number)
     checked = tuple(check for check in checks(motion, ct, gtv, masks=masks) if check.phase not in others)
+    target = replace(target, source=drawn.source)
     result = TargetResult(drawn, motion, target, checked, mip_cross_check(ct, target))
     return replace(result, itv=target.with_verdict(verified=result.passed))

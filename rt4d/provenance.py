@@ -18,7 +18,7 @@ from typing import Any
 from rt4d import __version__
 from rt4d.phases import CtImage, FourDCT
 
-LIBRARIES = ("numpy", "scipy", "SimpleITK", "itk-elastix", "pydicom")
+LIBRARIES = ("numpy", "scipy", "SimpleITK", "itk-elastix", "pydicom", "torch", "monai")
 
 
 @dataclass

@@ -27,6 +27,7 @@ class ITV:
     phases: the GTV of each phase that is in the union, in cycle order. failed: phases that are not, and why.
     drawn: phases as a physician drew them. number: which target of several, None for the only one.
     margin_mm: what was added for the PTV along patient x, y, z. verified: whether all checks passed; the ROI names tell.
+    source: how the reference phase's GTV came to be, for the ROIs' descriptions.
     """
 
     phases: Mapping[str, Mask]
@@ -38,6 +39,7 @@ class ITV:
     ptv: Mask | None = None
     margin_mm: Triple | None = None
     verified: bool = True
+    source: str = "drawn"
 
     @property
     def name(self) -> str:
@@ -113,7 +115,7 @@ class ITV:
         return "" if self.verified and not self.failed else UNVERIFIED
 
     def _phase_roi(self, label: str, shade: float, what: str) -> Roi:
-        origin = "drawn" if label in self.drawn or label == self.reference_label else f"carried from phase {self.reference_label}"
+        origin = self.source if label in self.drawn or label == self.reference_label else f"carried from phase {self.reference_label}"
         red, green, blue = (int(shade * part) for part in COLOURS["GTV"])
         return Roi(f"{self._named('GTV')}_T{label}", self.phases[label], "GTV", f"{what} at phase {label}, {origin}", (red, green, blue))
 

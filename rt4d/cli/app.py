@@ -14,6 +14,8 @@ from rt4d.cli.itv import itv
 from rt4d.cli.phantom import phantom
 from rt4d.cli.register import register
 from rt4d.cli.scan import scan
+from rt4d.cli.segment import segment
+from rt4d.cli.train import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -35,5 +37,5 @@ def rt4d(
     """
 
 
-for verb in (scan, itv, contours, register, phantom, commission, demo):
+for verb in (scan, itv, segment, contours, register, phantom, commission, demo, train):
     app.command()(verb)

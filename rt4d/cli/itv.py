@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CHECK_FAILED = 1
 NAMES_HELP = "ROI names in the structure set: as the design has them, of at most 16 characters, or after AAPM TG-263."
 ROI_HELP = "The GTV's name in the structure set; several names give several ITVs. A * may stand for the phase: 'GTV_T*'."
+POINT_HELP = "Without --gtv: the lesion at this point and only that one, patient coordinates in mm (LPS)."
+KEEP_HELP = "Without --gtv: these candidates, by the numbers that an earlier run listed; each becomes a target of its own."
+BUNDLE_HELP = "Without --gtv: the model, a name or /path/to/bundle@sha256:HEX.  [default: gtv_lung]"
 FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
 
 
@@ -32,6 +35,9 @@ def itv(
     out: Annotated[Path, typer.Option("--out", metavar="OUT", help="Folder for the results: new or empty, not inside DIR.")],
     gtv: Annotated[list[Path] | None, typer.Option(metavar="RTSTRUCT", help="The physician's structure set; one per phase drawn on.")] = None,
     roi: Annotated[list[str] | None, typer.Option(metavar="NAME", help=ROI_HELP)] = None,
+    point: Annotated[str | None, typer.Option(metavar="X,Y,Z", help=POINT_HELP)] = None,
+    keep: Annotated[str | None, typer.Option(metavar="N,N", help=KEEP_HELP)] = None,
+    bundle: Annotated[str | None, typer.Option(metavar="NAME", help=BUNDLE_HELP)] = None,
     reference: Annotated[str | None, typer.Option(help="Reference phase: a label or a percentage.  [default: 50]")] = None,
     recipe: Annotated[str | None, typer.Option(help="Registration recipe: a name, or a folder of your own.")] = None,
     whole_lung: Annotated[bool, typer.Option("--whole-lung", help="Register the whole lungs instead of the surroundings of the GTV.")] = False,
@@ -45,8 +51,10 @@ def itv(
 ) -> int:
     """From a 4D-CT to an internal target volume: structure set, masks, summary and report.
 
+    Without --gtv the GTV is segmented on the reference phase: the candidate of the highest score, or those chosen. The others are listed.
     Exit code 1 where a quality check failed: look at the report before you use anything.
     """
+    from rt4d.cli.values import counting_numbers, triple
     from rt4d.cli.values import margin as parse_margin
     from rt4d.patient import ItvRequest
 
@@ -55,6 +63,9 @@ def itv(
         out=out,
         gtv=tuple(gtv or ()),
         roi=tuple(roi or ()),
+        point_mm=None if point is None else triple(point, option="--point"),
+        keep=() if keep is None else counting_numbers(keep, option="--keep"),
+        bundle=bundle,
         reference=reference,
         recipe=recipe,
         whole_lung=whole_lung,
@@ -89,6 +100,8 @@ def run_itv(request: ItvRequest) -> dict[str, Any]:
 
 def as_text(summary: dict[str, Any]) -> str:
     """The summary as a person reads it in a terminal."""
+    from rt4d.segmentation.files import as_lines
+
     lines = []
     for target in summary["targets"]:
         travel = "  ".join(f"{axis} {mm:.1f}" for axis, mm in target["amplitude_mm"].items())
@@ -106,4 +119,6 @@ def as_text(summary: dict[str, Any]) -> str:
         lines += [f"  {label:<7}  NOT IN THE UNION: {reason}" for label, reason in target["failed"].items()]
         lines += [f"  ! phase {check['phase']}: {check['sentence']}" for check in target["checks"] if check["verdict"] == "fail"]
         lines.append("")
+    if summary["segmentation"] is not None:
+        lines += ["Candidates on the reference phase, for a physician to choose from:", *as_lines(summary["segmentation"]), ""]
     return "\n".join(lines)

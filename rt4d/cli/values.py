@@ -8,10 +8,18 @@ from rt4d.geometry import Triple
 
 def triple(text: str, *, option: str) -> Triple:
     """Three numbers from 'X,Y,Z'."""
-    numbers = _numbers(text, option=option, expected="X,Y,Z in millimetres, for example --margin 5,5,8")
+    numbers = _numbers(text, option=option, expected=f"X,Y,Z in millimetres, for example {option}=35,12,80")
     if len(numbers) != 3:
         raise InputError(f"{option} takes three numbers", expected="X,Y,Z", found=repr(text))
     return numbers[0], numbers[1], numbers[2]
+
+
+def counting_numbers(text: str, *, option: str) -> tuple[int, ...]:
+    """Numbers from 1 on, each once, from '1,3'."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 9 and int(part) > 0 for part in parts) or len(set(parts)) != len(parts):
+        raise InputError(f"{option} takes numbers of candidates", expected="N,N, for example 1,3", found=repr(text))
+    return tuple(int(part) for part in parts)
 
 
 def margin(text: str | None) -> Triple | None:

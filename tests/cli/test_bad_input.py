@@ -129,11 +129,6 @@ def test_a_reference_that_is_not_there(refused, patient):
     assert "75" in said
 
 
-def test_no_gtv_given(written, tmp_path, capsys):
-    assert cli.run(["itv", str(written / "4dct"), "--out", str(tmp_path / "out")]) == 2
-    assert "--gtv" in capsys.readouterr().err
-
-
 def test_unknown_roi_name_lists_the_names(refused, written):
     said = refused(written / "4dct", options=["--roi", "Tumour"])
     assert "GTV" in said

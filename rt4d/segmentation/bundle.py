@@ -1,0 +1,221 @@
+"""A segmentation model as a MONAI bundle folder, read strictly into a value: what is misspelt, missing, altered or foreign is refused.
+
+Of a bundle rt4d reads two JSON files and plain weights; no code of it is ever run and none of its expressions is evaluated. One from
+elsewhere is used only where it is named with its digest, `/path/to/bundle@sha256:<hex>`, which is that of the lines which
+
+    sha256sum configs/metadata.json configs/inference.json models/fold0.pt …
+
+prints for it in its own folder, the members in the order of metadata.json.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rt4d.errors import InputError, NotFoundError
+from rt4d.provenance import sha256
+from rt4d.resources import data_folder
+from rt4d.segmentation.space import Space
+
+DEFAULT = "gtv_lung"
+METADATA, INFERENCE = "configs/metadata.json", "configs/inference.json"
+SECTION = "rt4d"
+KEYS = (
+    "spacing_mm",
+    "window_hu",
+    "patch",
+    "overlap",
+    "threshold",
+    "threshold_at_point",
+    "candidate_score",
+    "smallest_cm3",
+    "members",
+    "sha256",
+)
+NAMED_DIGEST = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-fA-F]{64})")
+LARGEST_JSON = 4 << 20
+PATCH = (16, 256)
+"""Voxels along each side of a patch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A model ready to be used: what it sees (space, patch), when it says yes (thresholds), what it is (definition, members, digest).
+
+    patch_voxels: x y z; overlap: of neighbouring patches, as a share of one. threshold: of the probability, without and at a point.
+    candidate_score and smallest_cm3: at least, for a candidate to be kept. members: files of weights whose mean answers.
+    """
+
+    name: str
+    space: Space
+    patch_voxels: tuple[int, int, int]
+    overlap: float
+    threshold: float
+    threshold_at_point: float
+    candidate_score: float
+    smallest_cm3: float
+    network_definition: Mapping[str, Any]
+    members: tuple[Path, ...]
+    sha256: str
+
+    def __post_init__(self) -> None:
+        least, most = PATCH
+        given: object = self.patch_voxels
+        whole = isinstance(given, tuple) and len(given) == 3 and all(type(n) is int and least <= n <= most for n in given)
+        if not whole:
+            raise InputError("patch must be three numbers of voxels", where=self.name, expected=f"{least} to {most}", found=self.patch_voxels)
+        strides = self.network_definition.get("strides", [])
+        coarsest = math.prod(n for n in strides if isinstance(n, int)) if isinstance(strides, list) else 1
+        if any(n % max(coarsest, 1) for n in self.patch_voxels):
+            raise InputError("The network cannot halve this patch", where=self.name, expected=f"multiples of {coarsest}", found=self.patch_voxels)
+        _require_share(self.overlap, "overlap", self.name, most=0.9)
+        _require_share(self.candidate_score, "candidate_score", self.name)
+        for name in ("threshold", "threshold_at_point"):
+            _require_share(getattr(self, name), name, self.name, zero=False)
+        if not _is_number(self.smallest_cm3) or self.smallest_cm3 < 0:
+            raise InputError("smallest_cm3 must be a number", where=self.name, expected="at least 0", found=self.smallest_cm3)
+        if not self.members:
+            raise InputError("A bundle needs at least one file of weights", where=self.name)
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.name}: {len(self.members)} members, sha256 {self.sha256[:12]})"
+
+
+def read_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
+    """The bundle of that name in `models/`, or in a folder, named with its digest: '/path/to/bundle@sha256:<hex>'.
+
+    NotFoundError lists the bundles that come with rt4d. InputError names file and key of what is wrong, and tells the digest of a bundle
+    from elsewhere that is not named with the one it has.
+    """
+    folder, wanted, own = _place(name_or_path)
+    metadata, inference = (_read_json(_inside(folder, file), where=f"{folder.name}/{file}") for file in (METADATA, INFERENCE))
+    said = _section(metadata, where=f"{folder.name}/{METADATA}, {SECTION}")
+    members = _members(folder, said["members"], said["sha256"])
+    digest = bundle_digest(folder, said["members"])
+    if not own and wanted is None:
+        do = f"If you trust it, name it with its digest: {folder}@sha256:{digest}"
+        raise InputError("A bundle from elsewhere is used only where it is named with its sha256", where=folder, found=digest, do=do)
+    if wanted is not None and wanted != digest:
+        raise InputError("This is not the bundle of that digest", where=folder, expected=wanted, found=digest, do="Ask where it was changed")
+    return Bundle(
+        name=folder.resolve().name,
+        space=_space(said, where=f"{folder.name}/{METADATA}"),
+        patch_voxels=tuple(said["patch"]) if isinstance(said["patch"], list) else said["patch"],
+        overlap=said["overlap"],
+        threshold=said["threshold"],
+        threshold_at_point=said["threshold_at_point"],
+        candidate_score=said["candidate_score"],
+        smallest_cm3=said["smallest_cm3"],
+        network_definition=_definition(inference, where=f"{folder.name}/{INFERENCE}"),
+        members=members,
+        sha256=digest,
+    )
+
+
+def bundle_names() -> tuple[str, ...]:
+    """The bundles that come with rt4d."""
+    return tuple(sorted(path.parent.parent.name for path in data_folder("models").glob(f"*/{METADATA}")))
+
+
+def bundle_digest(folder: Path, members: list[str]) -> str:
+    """The digest of a bundle: of the lines that `sha256sum` prints for metadata.json, inference.json and the members."""
+    lines = [f"{sha256(_inside(folder, file))}  {file}\n" for file in (METADATA, INFERENCE, *members)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _place(name_or_path: str | Path) -> tuple[Path, str | None, bool]:
+    """The bundle's folder, the digest that it is named with, and whether it came with rt4d."""
+    named = NAMED_DIGEST.fullmatch(str(name_or_path))
+    path = named["path"] if named else str(name_or_path)
+    wanted = named["digest"].lower() if named else None
+    if path in bundle_names():
+        return data_folder("models") / path, wanted, True
+    if Path(path).is_dir():
+        return Path(path), wanted, False
+    expected = " or ".join([*bundle_names(), "/path/to/bundle@sha256:<hex>"])
+    raise NotFoundError("No segmentation model of that name", expected=expected, found=path)
+
+
+def _inside(folder: Path, file: object) -> Path:
+    """The path of one of the bundle's own files: below its folder, also when links are followed, and there."""
+    if not isinstance(file, str) or "\\" in file or "\n" in file or PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+        raise InputError("A bundle names files within its own folder", where=folder.name, expected="models/fold0.pt", found=file)
+    path = folder / file
+    if not path.is_file():
+        raise NotFoundError("A file of the bundle is missing", where=folder.name, expected=file)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError("A file of the bundle lies outside its folder", where=folder.name, found=file)
+    return path
+
+
+def _read_json(path: Path, *, where: str) -> dict[str, Any]:
+    if path.stat().st_size > LARGEST_JSON:
+        raise InputError("This JSON file is too large", where=where, expected=f"at most {LARGEST_JSON >> 20} MiB")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError("Not a JSON file", where=where, found=error) from error
+    if not isinstance(said, dict):
+        raise InputError("Not a JSON file of keys and values", where=where, found=type(said).__name__)
+    return said
+
+
+def _section(metadata: dict[str, Any], *, where: str) -> dict[str, Any]:
+    """What metadata.json says for rt4d, with every key that it must have and no other."""
+    said = metadata.get(SECTION)
+    if not isinstance(said, dict):
+        do = "A MONAI bundle needs this section to be used by rt4d: see models/README.md"
+        raise InputError("metadata.json says nothing for rt4d", where=where, do=do)
+    for key in said:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1)
+            raise InputError("A bundle has no such key", where=where, found=key, do=f"Did you mean {near[0]}?" if near else "")
+    if missing := [key for key in KEYS if key not in said]:
+        raise InputError("A bundle lacks a key", where=where, expected=", ".join(missing))
+    return said
+
+
+def _members(folder: Path, files: object, digests: object) -> tuple[Path, ...]:
+    """The files of weights, each with the digest that metadata.json tells."""
+    if not isinstance(files, list) or not isinstance(digests, dict) or len(set(map(str, files))) != len(files):
+        raise InputError("members must be a list of files and sha256 their digests", where=folder.name)
+    paths = tuple(_inside(folder, file) for file in files)
+    if set(files) != set(digests):
+        raise InputError("Each member needs its digest, and nothing else", where=folder.name, expected=", ".join(files), found=", ".join(digests))
+    for file, path in zip(files, paths, strict=True):
+        if (found := sha256(path)) != digests[file]:
+            do = "The file was changed or did not arrive whole: install or copy it again"
+            raise InputError("A file of weights is not the one that the bundle was made with", where=file, expected=digests[file], found=found, do=do)
+    return paths
+
+
+def _definition(inference: dict[str, Any], *, where: str) -> dict[str, Any]:
+    found = inference.get("network_def")
+    if not isinstance(found, dict) or not isinstance(found.get("_target_"), str):
+        raise InputError("inference.json defines no network", where=where, expected='"network_def": {"_target_": …}')
+    return found
+
+
+def _space(said: dict[str, Any], *, where: str) -> Space:
+    window = said["window_hu"]
+    if not _is_number(said["spacing_mm"]) or not isinstance(window, list) or not all(map(_is_number, window)):
+        raise InputError("spacing_mm must be a number and window_hu two", where=where, found=f"{said['spacing_mm']}, {window}")
+    return Space(spacing_mm=float(said["spacing_mm"]), window_hu=tuple(map(float, window)))  # type: ignore[arg-type]  # Space counts them
+
+
+def _require_share(value: object, name: str, where: str, *, most: float = 1.0, zero: bool = True) -> None:
+    """Refuse what is no number from 0 to `most`; and zero itself, where that is asked."""
+    if not isinstance(value, int | float) or not _is_number(value) or not 0 <= value <= most or (value == 0 and not zero):
+        raise InputError(f"{name} must be a share", where=where, expected=f"from {'' if zero else 'above '}0 to {most:g}", found=value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,232 @@
+"""The probability of tumour in a CT: patches through the bundle's networks, laid together with Gaussian weights (MONAI's sliding window).
+
+Looked at is the chest; or, where a point is given, one patch around it, and more where the lesion there goes on beyond it. On a GPU in half
+precision, on CPUs that calculate with bfloat16 in that, else in single precision. Each patch is the affair of one core, and several cores
+take several patches, so that a machine gives the same answer every time, on any number of its cores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rt4d.errors import InputError
+from rt4d.geometry import Triple
+from rt4d.rois import Progress
+from rt4d.segmentation.bundle import Bundle
+from rt4d.segmentation.chest import Chest, find_chest
+from rt4d.segmentation.probabilities import Probability
+from rt4d.segmentation.space import Array, click_channel, normalised, to_space
+from rt4d.volumes import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+Bools = npt.NDArray[np.bool_]
+Member = Callable[["torch.Tensor"], "torch.Tensor"]
+"""From patches (n, 2: CT and click, z, y, x) to what the network says of them (n, 2: background and tumour, z, y, x), not yet a probability."""
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
+"""As it is, and turned over along z, y and x."""
+MOST_SIDE_BY_SIDE = 8
+"""Patches at once on a CPU: each takes some 300 MiB."""
+ON_A_GPU = 4
+"""Patches at once there."""
+BLEND_SIGMA = 0.125
+"""Of a patch: the width of the Gaussian by which patches are weighted, as in nnU-Net."""
+
+
+def probability(
+    volume: Volume,
+    bundle: Bundle,
+    *,
+    point_mm: Triple | None = None,
+    flips: bool = False,
+    progress: Progress | None = None,
+) -> Probability:
+    """The mean of the members' probabilities in the chest, or around a point, on the network's grid.
+
+    flips: also look at the CT turned over along each axis, which takes four times as long. Refused (InputError): a point outside the CT,
+    a bundle whose network or weights cannot be used.
+    """
+    if point_mm is not None and not volume.geometry.contains(np.array(point_mm)):
+        do = "Points are patient coordinates in mm (LPS): x to the left, y back, z up"
+        raise InputError("The point lies outside the CT", found=_text(point_mm), do=do)
+    upright = to_space(volume, bundle.space)
+    chest = find_chest(upright)
+    if point_mm is None:
+        return _look(upright.crop(chest.start, chest.size), bundle, chest, point_mm=None, flips=flips, progress=progress)
+    return _around(upright, point_mm, bundle, chest, flips=flips, progress=progress)
+
+
+def members_of(bundle: Bundle) -> Iterator[Member]:
+    """The bundle's networks with their weights, one after the other, so that no more than one is held."""
+    import torch
+
+    from rt4d.segmentation.network import build, load_weights
+
+    for path in bundle.members:
+        network = load_weights(build(bundle.network_definition), path).eval()
+        yield network.to(_device(), memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stubs do not know this one
+
+
+def _around(upright: Volume, point_mm: Triple, bundle: Bundle, chest: Chest, *, flips: bool, progress: Progress | None) -> Probability:
+    """A patch about the point, widened by half a patch on every side as long as the lesion there reaches its border."""
+    middle = np.round(upright.geometry.to_index(np.array(point_mm))).astype(int)
+    half = np.array(bundle.patch_voxels) // 2
+    size = np.array(upright.geometry.size)
+    while True:
+        low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
+        window = upright.crop(low.tolist(), (high - low).tolist())
+        found = _look(window, bundle, chest, point_mm=point_mm, flips=flips, progress=progress)
+        lesion = found.lesion_at(point_mm, bundle.threshold_at_point)
+        if lesion is None or not _goes_on(lesion, more_below=low > 0, more_above=high < size):
+            return found
+        half = half + np.array(bundle.patch_voxels) // 2
+
+
+def _goes_on(lesion: Bools, *, more_below: Bools, more_above: Bools) -> bool:
+    """Whether a lesion reaches a border of the window beyond which (x y z) there is more of the CT."""
+    ends = [(axis, 0, more_below[axis]) for axis in range(3)] + [(axis, -1, more_above[axis]) for axis in range(3)]
+    return any(more and bool(lesion.take(end, axis=2 - axis).any()) for axis, end, more in ends)
+
+
+def _look(window: Volume, bundle: Bundle, chest: Chest, *, point_mm: Triple | None, flips: bool, progress: Progress | None) -> Probability:
+    """The members' mean and standard deviation in a window, each member after the other (Welford's sums)."""
+    channels = np.stack([normalised(window.hu, bundle.space), click_channel(window.geometry, point_mm)])
+    ways = FLIPS if flips else FLIPS[:1]
+    ticks = _Ticks(len(bundle.members) * len(ways) * _patches(window.geometry.size, bundle), progress)
+    mean = np.zeros(window.geometry.shape, np.float32)
+    squares = np.zeros_like(mean)
+    count = 0
+    with _workers() as workers:
+        for count, member in enumerate(members_of(bundle), start=1):
+            one = _answer(_Chance(member, workers, ticks), channels, bundle, ways)
+            off = one - mean
+            mean += off / np.float32(count)
+            squares += off * (one - mean)
+    spread = np.sqrt(squares / np.float32(count)) if count > 1 else None
+    return Probability(mean, spread, window.geometry, chest, (chest.note,) if chest.note else ())
+
+
+def _answer(chance: _Chance, channels: Array, bundle: Bundle, ways: tuple[tuple[int, ...], ...]) -> Array:
+    """One member's probability of tumour: the mean over the ways in which it looks."""
+    import torch
+
+    image = torch.from_numpy(channels)[None]
+    total = torch.zeros(channels.shape[1:])
+    for way in ways:
+        total += torch.flip(_slide(chance, torch.flip(image, way), bundle), [axis - 2 for axis in way])
+    return np.asarray((total / len(ways)).numpy(), dtype=np.float32)
+
+
+def _slide(chance: _Chance, image: torch.Tensor, bundle: Bundle) -> torch.Tensor:
+    """The probability of tumour (z y x) of one image (1, 2, z, y, x), by overlapping patches."""
+    import torch
+    from monai.inferers.utils import sliding_window_inference
+
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        found = sliding_window_inference(
+            image,
+            roi_size=bundle.patch_voxels[::-1],
+            sw_batch_size=chance.at_once,
+            predictor=chance,
+            overlap=bundle.overlap,
+            mode="gaussian",
+            sigma_scale=BLEND_SIGMA,
+            sw_device=_device(),
+            device="cpu",
+        )
+    return found[0, 0]  # type: ignore[call-overload]  # one tensor, because `chance` gives one
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch may use, each of which calculates on one core; torch's own number is set again in the end."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(min(threads, MOST_SIDE_BY_SIDE), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chance:
+    """From patches (n, 2, z, y, x) to the probability of tumour in them (n, 1, z, y, x), float32, by one member."""
+
+    member: Member
+    workers: ThreadPoolExecutor
+    ticks: _Ticks
+
+    @property
+    def at_once(self) -> int:
+        return ON_A_GPU if _device() == "cuda" else MOST_SIDE_BY_SIDE
+
+    def __call__(self, patches: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        parts = [patches] if _device() == "cuda" else list(torch.split(patches, 1))
+        found = torch.cat(list(self.workers.map(self._of, parts)))
+        self.ticks.more(len(patches))
+        return found
+
+    def _of(self, patches: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        kind = _number_type()
+        with torch.inference_mode(), torch.autocast(_device(), dtype=kind, enabled=kind != torch.float32):
+            answer = self.member(patches.contiguous(memory_format=torch.channels_last_3d))
+            return torch.softmax(answer.float(), dim=1)[:, 1:].contiguous()
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _number_type() -> torch.dtype:
+    """What the machine calculates with fastest: half precision on a GPU, bfloat16 on a CPU made for it, else single precision."""
+    import torch
+
+    if _device() == "cuda":
+        return torch.float16
+    told: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer versions of torch tell
+    return torch.bfloat16 if told.get("avx512_bf16") or told.get("amx_bf16") else torch.float32
+
+
+def _patches(size: tuple[int, int, int], bundle: Bundle) -> int:
+    """How many patches a window takes."""
+    steps = [max(1, int(n * (1 - bundle.overlap))) for n in bundle.patch_voxels]
+    return math.prod(math.ceil(max(whole - n, 0) / step) + 1 for whole, n, step in zip(size, bundle.patch_voxels, steps, strict=True))
+
+
+@dataclass
+class _Ticks:
+    """Tells progress patch by patch."""
+
+    total: int
+    progress: Progress | None
+    done: int = 0
+
+    def more(self, patches: int) -> None:
+        self.done += patches
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress("segmenting", self.done, self.total)
+
+
+def _text(point_mm: Triple) -> str:
+    return ", ".join(f"{v:.1f}" for v in point_mm)

@@ -1,0 +1,64 @@
+"""What the network says of a CT: a probability for each voxel of its grid, and the connected lesions in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from rt4d.errors import GeometryError
+from rt4d.geometry import Geometry, Triple
+from rt4d.segmentation.chest import Chest
+from rt4d.segmentation.space import Array
+
+TOUCHING = np.ones((3, 3, 3), dtype=bool)
+"""Voxels that share a face, an edge or a corner belong to one lesion."""
+NEAR_MM = 10.0
+"""A lesion is 'at' a point where it holds it or comes this near."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probability:
+    """The mean over members of the probability of tumour, and their standard deviation (None of one member alone), float32 z y x.
+
+    geometry: the part of the upright grid that the network was shown. chest: the midline. notes: what to know when reading it.
+    """
+
+    values: Array
+    spread: Array | None
+    geometry: Geometry
+    chest: Chest
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for values in (self.values, *([] if self.spread is None else [self.spread])):
+            if values.shape != self.geometry.shape:
+                raise GeometryError("A probability must have its grid's shape", expected=self.geometry.shape, found=values.shape)
+
+    def lesions(self, threshold: float) -> tuple[npt.NDArray[np.int32], int]:
+        """The connected lesions above a threshold, as numbers from 1 in the order of the grid, 0 elsewhere; and how many."""
+        numbers, count = ndimage.label(self.values >= threshold, structure=TOUCHING)
+        return np.asarray(numbers, dtype=np.int32), int(count)
+
+    def lesion_at(self, point_mm: Triple, threshold: float) -> npt.NDArray[np.bool_] | None:
+        """The one lesion at a point or nearest to it within 10 mm; None where there is none."""
+        numbers, _ = self.lesions(threshold)
+        distance = self.distance_mm(point_mm)
+        distance[(numbers == 0)] = np.inf
+        nearest = int(distance.argmin())
+        if not distance.flat[nearest] <= NEAR_MM:
+            return None
+        return np.asarray(numbers == numbers.flat[nearest])
+
+    def highest_near(self, point_mm: Triple) -> float:
+        """The highest probability within 10 mm of a point; 0 where the grid has no voxel there."""
+        near = self.values[self.distance_mm(point_mm) <= NEAR_MM]
+        return float(near.max()) if near.size else 0.0
+
+    def distance_mm(self, point_mm: Triple) -> npt.NDArray[np.float64]:
+        """How far each voxel's centre lies from a point, z y x."""
+        axes = [self.geometry.origin_mm[a] + np.arange(self.geometry.size[a]) * self.geometry.spacing_mm[a] - point_mm[a] for a in (2, 1, 0)]
+        z, y, x = np.ix_(*axes)
+        return np.asarray(np.sqrt(z**2 + y**2 + x**2))

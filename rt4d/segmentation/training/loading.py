@@ -1,0 +1,85 @@
+"""Batches made beside the training: by processes of one thread each, a few batches ahead, in an order that a step's number tells."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from rt4d.provenance import cores
+from rt4d.segmentation.training.patches import Patches
+
+AHEAD = 4
+MOST_WORKERS = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """image: (batch, 2, z, y, x). share: (batch, 1, z, y, x). Both float32."""
+
+    image: torch.Tensor
+    share: torch.Tensor
+
+
+class Feed(Iterator[Batch]):
+    """Batches of one device from step `first` on, without end; `idle` is the share of the time that was spent waiting for them."""
+
+    def __init__(self, patches: Patches, *, batch: int, first: int, rank: int = 0, devices: int = 1, workers: int = 1) -> None:
+        numbers = ([(step * devices + rank) * batch + i for i in range(batch)] for step in itertools.count(first))
+        self._loader = DataLoader(
+            _Numbered(patches),
+            batch_sampler=_Endless(numbers),
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            collate_fn=_together,
+        )
+        self._batches: Iterator[Batch] = iter(self._loader)
+        self._began, self._waited = time.monotonic(), 0.0
+
+    def __next__(self) -> Batch:
+        asked = time.monotonic()
+        batch: Batch = next(self._batches)
+        self._waited += time.monotonic() - asked
+        return batch
+
+    @property
+    def idle(self) -> float:
+        return self._waited / max(time.monotonic() - self._began, 1e-9)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._batches = iter(())
+
+
+def workers_for(device: str) -> int:
+    """Processes that make patches: one beside a CPU's training, which needs the cores itself; most of the cores beside a GPU's."""
+    return 1 if device == "cpu" else max(1, min(cores() - 1, MOST_WORKERS))
+
+
+class _Numbered(Dataset[tuple[np.ndarray, np.ndarray]]):
+    def __init__(self, patches: Patches) -> None:
+        self._patches = patches
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        patch = self._patches[number]
+        return patch.image, patch.label
+
+
+class _Endless:
+    """What torch calls a batch sampler: lists of numbers."""
+
+    def __init__(self, numbers: Iterator[list[int]]) -> None:
+        self._numbers = numbers
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self._numbers
+
+
+def _together(patches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Batch:
+    images, labels = zip(*patches, strict=True)
+    return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))

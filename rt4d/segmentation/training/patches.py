@@ -1,0 +1,122 @@
+"""Patches to learn from: where they lie, what was clicked, and what the network should answer. Patch number n of a seed is always the same."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rt4d.geometry import Geometry, Triple
+from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
+from rt4d.segmentation.space import Space, click_channel, normalised
+from rt4d.segmentation.training.augmentation import AIR_HU, Pose, other_contrast, other_scanner, random_pose, straight, taken
+
+Array = npt.NDArray[np.float32]
+
+NEAR_A_LESION, CLICKED = 2 / 3, 0.5
+"""Shares of the patches: about a lesion, as often a small one as a large one; and, of those that hold tumour, with a click."""
+OFF_CENTRE = 0.3
+"""How far from a patch's middle the lesion's voxel may lie, in edges."""
+BODY_HU = -350
+CACHE_BYTES = 1_500_000_000
+"""Of cases kept in memory by each process that makes patches."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """image: CT in [0, 1] and click, shape (2, z, y, x). label: the share of each voxel that is (the clicked) lesion, shape (1, z, y, x)."""
+
+    image: Array
+    label: Array
+    is_clicked: bool
+
+
+class Patches:
+    """Patch n of an endless row, for any n ≥ 0: each case comes once before any comes again, in an order that the seed tells."""
+
+    def __init__(self, paths: Sequence[Path], *, space: Space, edge: int, seed: int) -> None:
+        self._paths, self._space, self._edge, self._seed = tuple(paths), space, edge, seed
+        self._kept: OrderedDict[Path, Case] = OrderedDict()
+
+    def __getitem__(self, number: int) -> Patch:
+        rng = np.random.default_rng((self._seed, number))
+        turn, place = divmod(number, len(self._paths))
+        order = np.random.default_rng((self._seed, turn, 1)).permutation(len(self._paths))
+        return random_patch(self._case(self._paths[order[place]]), rng, space=self._space, edge=self._edge)
+
+    def _case(self, path: Path) -> Case:
+        if path not in self._kept:
+            self._kept[path] = read_case(path)
+            while len(self._kept) > 1 and sum(4 * case.hu.size for case in self._kept.values()) > CACHE_BYTES:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(path)
+        return self._kept[path]
+
+
+def random_patch(case: Case, rng: np.random.Generator, *, space: Space, edge: int) -> Patch:
+    """A patch of a case, about a lesion or anywhere in the body, as another scanner may have shown it, in half of those with tumour clicked."""
+    centre = _centre(case, rng, edge)
+    pose = random_pose(rng)
+    hu = other_scanner(taken(case.hu, centre, pose, edge=edge, outside=AIR_HU), rng, spacing_mm=space.spacing_mm)
+    lesion = _lesion_to_click(case, centre, edge, rng) if rng.random() < CLICKED else None
+    patch = _patch(case, hu, centre, pose, lesion=lesion, rng=rng, space=space)
+    return Patch(np.stack([other_contrast(patch.image[0], rng), patch.image[1]]), patch.label, patch.is_clicked)
+
+
+def lesion_patch(case: Case, lesion: int, *, clicked: bool, seed: int, space: Space, edge: int) -> Patch:
+    """The patch about a lesion (1..n) as it is in the case, with a click in it or without: what a validation looks at."""
+    centre = np.argwhere(case.owner == lesion).mean(axis=0)
+    hu = taken(case.hu, centre, straight(), edge=edge, outside=AIR_HU)
+    rng = np.random.default_rng((seed, lesion))
+    return _patch(case, hu, centre, straight(), lesion=lesion if clicked else None, rng=rng, space=space)
+
+
+def _patch(
+    case: Case, hu: Array, centre: npt.NDArray[np.float64], pose: Pose, *, lesion: int | None, rng: np.random.Generator, space: Space
+) -> Patch:
+    """Image and label of a patch whose HU are there; a click where a lesion is named that reaches into it."""
+    edge = hu.shape[0]
+    share = _share(case, lesion, centre, pose, edge)
+    places = np.argwhere(share >= 0.5)
+    if lesion is not None and not len(places):  # turned out of the patch, or of partial voxels only: as without a click
+        share, lesion = _share(case, None, centre, pose, edge), None
+    grid = Geometry((edge,) * 3, (space.spacing_mm,) * 3)
+    click = click_channel(grid, _click(places, rng, space.spacing_mm) if lesion is not None else None)
+    return Patch(np.stack([normalised(hu, space), click]), np.ascontiguousarray(share[None]), lesion is not None)
+
+
+def _share(case: Case, lesion: int | None, centre: npt.NDArray[np.float64], pose: Pose, edge: int) -> Array:
+    """The share of each voxel that is the lesion, or any of them."""
+    values = case.lesions if lesion is None else np.where(case.owner == lesion, case.lesions, np.uint8(0))
+    return taken(values, centre, pose, edge=edge, outside=0.0) / np.float32(FULL_SHARE)
+
+
+def _click(places: npt.NDArray[np.intp], rng: np.random.Generator, spacing_mm: float) -> Triple:
+    """A point somewhere in one of the voxels (z y x), mm on the patch's own grid."""
+    z, y, x = (places[rng.integers(len(places))] + rng.uniform(-0.5, 0.5, 3)) * spacing_mm
+    return float(x), float(y), float(z)
+
+
+def _centre(case: Case, rng: np.random.Generator, edge: int) -> npt.NDArray[np.float64]:
+    """The voxel (z y x) about which the patch lies."""
+    if case.lesion_count and rng.random() < NEAR_A_LESION:
+        places = np.argwhere(case.owner == rng.integers(1, case.lesion_count + 1))
+        return np.asarray(places[rng.integers(len(places))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * edge)
+    coarse = case.hu[::4, ::4, ::4] > BODY_HU
+    if not coarse.any():
+        return np.asarray(rng.uniform(0, case.hu.shape))
+    low, high = zip(*((4 * places.min(), 4 * places.max()) for places in coarse.nonzero()), strict=True)
+    return np.asarray(rng.uniform(low, np.array(high) + 1))
+
+
+def _lesion_to_click(case: Case, centre: npt.NDArray[np.float64], edge: int, rng: np.random.Generator) -> int | None:
+    """One of the lesions that reach into the middle of the patch, each as likely."""
+    corner = np.round(centre).astype(int) - edge // 2
+    window = tuple(slice(max(a, 0), max(a + edge, 0)) for a in corner)
+    held = np.unique(case.owner[window])
+    held = held[held > 0]
+    return int(rng.choice(held)) if held.size else None

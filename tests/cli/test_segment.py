@@ -1,0 +1,153 @@
+"""`rt4d segment`: candidates as files on the CT's own grid, whole or not at all; a stand-in calls tissue tumour."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rt4d import cli
+from rt4d.geometry import Geometry
+from rt4d.images import read_mask, write_volume
+from rt4d.segmentation import inference, segmenting
+from rt4d.segmentation.bundle import bundle_digest
+from tests.segmentation.make import a_bundle, balls, tissue, write_bundle
+
+CT = Geometry((110, 100, 36), (1.2, 1.2, 3.0), (-65.0, -60.0, -50.0))
+BIG, SMALL, SPECK = ((30.0, 0.0, 0.0), 14.0), ((-40.0, 20.0, 10.0), 9.0), ((-30.0, -30.0, -20.0), 4.0)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setattr(inference, "members_of", lambda _: iter([tissue]))
+    monkeypatch.setattr(segmenting, "read_bundle", lambda _: a_bundle())
+    monkeypatch.setattr("rt4d.segmentation.bundle.read_bundle", lambda _: a_bundle())
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return write_volume(tmp_path / "ct.nii.gz", balls(CT, [BIG, SMALL, SPECK]))
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    def call(image, *options):
+        out = tmp_path / "out"
+        code = cli.run(["segment", str(image), "--out", str(out), *map(str, options)])
+        said = capsys.readouterr()
+        return code, out, said.out, said.err
+
+    return call
+
+
+def test_the_contracts_files_lie_on_the_cts_grid(model, volume, run):
+    code, out, said, progress = run(volume)
+    assert code == 0
+    assert {path.name for path in out.iterdir()} == {"gtv.nii.gz", "candidates.json", *(f"candidate_{n}.nii.gz" for n in (1, 2, 3))}
+    whole, first, second = (read_mask(out / name) for name in ("gtv.nii.gz", "candidate_1.nii.gz", "candidate_2.nii.gz"))
+    assert whole.geometry.is_same_grid(CT)
+    assert np.array_equal(whole.inside, (first | second).inside)
+    assert "2 of 3 candidates kept" in said
+    assert "not kept: smaller than 0.2 cm³" in said
+    assert "segmenting:" in progress
+    assert "note: No" in progress
+
+
+def test_json_is_all_that_stands_on_stdout_and_lists_every_candidate(model, volume, run):
+    code, out, said, _ = run(volume, "--json")
+    assert code == 0
+    record = json.loads(said)
+    assert record == json.loads((out / "candidates.json").read_text())
+    assert record["schema"] == "rt4d.candidates/1"
+    assert record["bundle"] == {"name": "stand_in", "sha256": "0" * 64}
+    assert [one["number"] for one in record["candidates"]] == [1, 2, 3]
+    assert [one["kept"] for one in record["candidates"]] == [True, True, False]
+    for one in record["candidates"]:
+        assert read_mask(out / one["file"]).volume_cm3 == pytest.approx(one["volume_cm3"], abs=1e-3)
+
+
+def test_specks_are_counted_and_stand_in_the_json(model, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("rt4d.segmentation.files.SPECK_CM3", 0.5)
+    code, out, said, _ = run(write_volume(tmp_path / "ct.nii.gz", balls(CT, [BIG, SPECK])))
+    assert code == 0
+    assert "1 smaller than 0.5 cm³ not kept either" in said
+    listed = json.loads((out / "candidates.json").read_text())["candidates"]
+    assert [one["file"] for one in listed] == ["candidate_1.nii.gz", None]
+    assert not (out / "candidate_2.nii.gz").exists()
+
+
+def test_keep_and_point_choose(model, volume, run, tmp_path):
+    code, out, _, _ = run(volume, "--keep", "3")
+    assert code == 0
+    assert np.array_equal(read_mask(out / "gtv.nii.gz").inside, read_mask(out / "candidate_3.nii.gz").inside)
+    at = tmp_path / "at"
+    assert cli.run(["segment", str(volume), "--out", str(at), "--point=-38,21,9"]) == 0
+    assert read_mask(at / "gtv.nii.gz").centroid_mm == pytest.approx(SMALL[0], abs=1)
+    assert not (at / "candidate_2.nii.gz").exists()
+
+
+def test_of_a_4dct_the_reference_phase_is_taken(model, written, case, run):
+    code, out, said, _ = run(written / "4dct", "--point=" + ",".join(f"{v:.1f}" for v in case.reference_gtv.centroid_mm), "--json")
+    assert code == 0
+    assert json.loads(said)["reference"] == "50"
+    assert read_mask(out / "gtv.nii.gz").geometry.is_same_grid(case.ct.geometry)
+
+
+def test_nothing_found_is_an_empty_mask_and_said(model, run, tmp_path):
+    code, out, said, _ = run(write_volume(tmp_path / "none.nii.gz", balls(CT, [])))
+    assert code == 0
+    assert read_mask(out / "gtv.nii.gz").is_empty
+    assert "No candidate was found" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--keep", "0"], "--keep takes numbers"),
+        (["--keep", "1,1"], "--keep takes numbers"),
+        (["--keep", "7"], "no candidate of that number"),
+        (["--point", "1,2"], "--point takes three numbers"),
+        (["--point=0,0,900"], "outside the CT"),
+        (["--point=-38,-40,30"], "No lesion was found at the point"),
+        (["--point=0,0,0", "--keep", "1"], "exclude one another"),
+        (["--reference", "50"], "no 4D-CT of which --reference"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(model, volume, run, options, said):
+    code, out, told, errors = run(volume, *options)
+    assert (code, told) == (2, "")
+    assert said in errors.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_an_unknown_bundle_is_refused_before_the_ct_is_read(run, tmp_path):
+    code, _, _, errors = run(tmp_path / "no_such_ct.nii.gz", "--bundle", "no_such_model")
+    assert code == 2
+    assert "No segmentation model of that name" in errors
+
+
+def test_a_foreign_bundle_runs_where_it_is_named_with_its_digest(run, tmp_path):
+    """A real network from a real folder, untrained: the whole way, whatever it finds."""
+    folder = write_bundle(tmp_path / "mine")
+    volume = write_volume(tmp_path / "small.nii.gz", balls(Geometry((40, 40, 30), (2.0, 2.0, 2.5)), [((40.0, 40.0, 35.0), 12.0)]))
+    code, _, _, errors = run(volume, "--bundle", folder)
+    assert code == 2
+    assert f"{folder}@sha256:" in errors
+    code, out, said, _ = run(volume, "--bundle", f"{folder}@sha256:{bundle_digest(folder, ['models/fold0.pt'])}", "--json")
+    assert code == 0
+    assert json.loads(said)["bundle"]["name"] == "mine"
+    assert (out / "gtv.nii.gz").is_file()
+
+
+def test_a_volume_that_does_not_fit_on_the_disk_leaves_nothing(model, volume, run, monkeypatch):
+    import errno
+
+    def full(*_arguments, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rt4d.segmentation.files.write_mask", full)
+    code, out, _, errors = run(volume)
+    assert code == 3
+    assert "disk is full" in errors
+    assert not out.exists()

@@ -1,0 +1,131 @@
+"""Candidates against balls whose size and place are known: on grids in every pose, none dropped in silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rt4d.errors import InputError, NotFoundError
+from rt4d.geometry import Geometry
+from rt4d.segmentation.candidates import candidate_at, find_candidates, only
+from rt4d.segmentation.chest import Chest
+from rt4d.segmentation.probabilities import Probability
+from tests.conftest import POSES
+from tests.segmentation.make import a_bundle
+
+GRID = Geometry((60, 50, 44), (2.5, 2.5, 2.5), (-75.0, -60.0, -55.0))
+CHEST = Chest((0, 0, 0), GRID.size, 0.0)
+CT = Geometry((150, 125, 37), (1.0, 1.0, 3.0), (-75.0, -60.0, -55.0), frame_of_reference="1.2.3")
+
+
+def said(*balls, spread=None, chest=CHEST) -> Probability:
+    """Balls (centre, radius, height) whose probability falls from `height` to half of it on their surface, 1.5 mm/0.1 around it."""
+    values = np.zeros(GRID.shape)
+    for centre, radius, height in balls:
+        off = np.linalg.norm(GRID.centres() - centre, axis=-1) - radius
+        values = np.maximum(values, height / (1 + np.exp(np.clip(off, -50, 50))))
+    return Probability(values.astype(np.float32), spread, GRID, chest)
+
+
+def volume_cm3(radius: float) -> float:
+    return 4 / 3 * np.pi * radius**3 / 1000
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_a_balls_measures_are_told_in_every_pose(pose):
+    matrix = np.array(POSES[pose]).reshape(3, 3)
+    middle = GRID.to_patient((np.array(GRID.size) - 1) / 2)
+    size, spacing = np.array([160, 150, 40]), np.array([1.0, 1.0, 3.0])
+    ct = Geometry(tuple(size), tuple(spacing), tuple(middle - matrix @ (size * spacing / 2)), POSES[pose])
+    centre = (-20.0, 8.0, 4.0)
+    (one,) = find_candidates(said((centre, 18.0, 1.0)), a_bundle(), ct)
+    assert one.kept
+    assert one.volume_cm3 == pytest.approx(volume_cm3(18.0), rel=0.03)
+    assert one.centroid_mm == pytest.approx(centre, abs=0.3)
+    assert one.longest_axis_mm == pytest.approx(36.0, abs=1.5)
+    assert one.side == "right"
+    assert one.score == pytest.approx(1.0, abs=0.02)
+    assert one.mask.geometry == ct
+    assert one.mask.volume_cm3 == pytest.approx(one.volume_cm3)
+    assert not one.at_edge
+
+
+def test_the_surface_is_finer_than_the_networks_voxels():
+    """On half-millimetre voxels the mask is a ball to a tenth of the network's voxel, not steps of it."""
+    fine = Geometry((100, 100, 100), (0.5, 0.5, 0.5), (-25.0, -25.0, -25.0))
+    (one,) = find_candidates(said(((0.0, 0.0, 0.0), 15.0, 1.0)), a_bundle(), fine)
+    off = np.linalg.norm(fine.centres(), axis=-1) - 15.0
+    wrong = one.mask.inside != (off < 0)
+    assert np.abs(off[wrong]).max() < 0.6
+
+
+def test_candidates_are_ordered_by_score_and_what_is_not_kept_is_told_why():
+    balls = [((-50.0, 0.0, 0.0), 8.0, 0.8), ((0.0, 0.0, 0.0), 10.0, 1.0), ((40.0, 0.0, 0.0), 12.0, 0.6), ((0.0, 45.0, 20.0), 2.5, 1.0)]
+    found = find_candidates(said(*balls), a_bundle(threshold=0.3, candidate_score=0.7), CT)
+    assert [one.number for one in found] == [1, 2, 3, 4]
+    assert [one.kept for one in found] == [True, True, False, False]
+    assert [one.side for one in found[:2]] == ["middle", "right"]
+    assert {one.why_not for one in found[2:]} == {"smaller than 0.2 cm³", "score below 0.7"}
+    assert found[0].score > found[1].score
+
+
+def test_lesions_that_touch_at_a_corner_are_one_and_masks_never_overlap():
+    values = np.zeros(GRID.shape, np.float32)
+    values[10:14, 10:14, 10:14] = values[14:18, 14:18, 14:18] = 0.9
+    values[10:14, 30:34, 10:14] = values[10:14, 35:39, 10:14] = 0.9
+    found = find_candidates(Probability(values, None, GRID, CHEST), a_bundle(), CT)
+    assert len(found) == 3
+    together = np.sum([one.mask.inside for one in found], axis=0)
+    assert together.max() == 1
+
+
+def test_numbers_that_are_asked_for_are_kept_and_no_others():
+    found = find_candidates(said(((-50.0, 0.0, 0.0), 8.0, 0.8), ((0.0, 0.0, 0.0), 10.0, 1.0), ((40.0, 0.0, 0.0), 3.0, 1.0)), a_bundle(), CT)
+    chosen = only(found, [2, 3])
+    assert [one.number for one in chosen if one.kept] == [2, 3]
+    assert chosen[0].why_not == "not asked for"
+    with pytest.raises(NotFoundError, match="of 1 to 3"):
+        only(found, [4])
+
+
+def test_members_that_disagree_are_told():
+    spread = np.full(GRID.shape, 0.25, np.float32)
+    (one,) = find_candidates(said(((0.0, 0.0, 0.0), 10.0, 1.0), spread=spread), a_bundle(), CT)
+    assert one.spread == pytest.approx(0.25)
+
+
+def test_a_lesion_at_the_cts_edge_says_so():
+    (one,) = find_candidates(said(((0.0, 0.0, -52.0), 10.0, 1.0)), a_bundle(), CT)
+    assert one.at_edge
+
+
+def test_what_no_voxel_of_the_ct_holds_is_listed_without_a_mask():
+    thick = Geometry((30, 25, 3), (5.0, 5.0, 50.0), (-75.0, -60.0, -55.0))
+    (one,) = find_candidates(said(((0.0, 0.0, 20.0), 4.0, 1.0)), a_bundle(), thick)
+    assert one.why_not == "too small for the CT's voxels"
+    assert one.mask.is_empty
+    with pytest.raises(InputError, match="too small"):
+        only([one], [1])
+
+
+def test_without_lungs_no_side_is_told():
+    (one,) = find_candidates(said(((0.0, 0.0, 0.0), 10.0, 1.0), chest=Chest((0, 0, 0), GRID.size, None, "none")), a_bundle(), CT)
+    assert one.side is None
+
+
+def test_at_a_point_there_is_the_lesion_there_and_only_that_one():
+    found = said(((-40.0, 0.0, 0.0), 8.0, 1.0), ((30.0, 10.0, 0.0), 10.0, 0.55))
+    one = candidate_at(found, a_bundle(threshold_at_point=0.2, candidate_score=0.9), CT, (32.0, 12.0, 3.0))
+    assert one.kept
+    assert one.centroid_mm == pytest.approx((30.0, 10.0, 0.0), abs=0.5)
+
+
+def test_a_point_beside_a_lesion_finds_it_within_10_mm_and_not_beyond():
+    found = said(((0.0, 0.0, 0.0), 12.0, 1.0))
+    assert candidate_at(found, a_bundle(), CT, (19.0, 0.0, 0.0)).centroid_mm == pytest.approx((0.0, 0.0, 0.0), abs=0.5)
+    with pytest.raises(InputError, match=r"No lesion was found at the point.*--gtv"):
+        candidate_at(found, a_bundle(), CT, (26.0, 0.0, 0.0))
+
+
+def test_nothing_found_is_no_candidate():
+    assert find_candidates(said(), a_bundle(), CT) == ()

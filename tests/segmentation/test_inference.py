@@ -1,0 +1,200 @@
+"""The probability map: patches leave no trace, members are averaged, the chest is not cut, a point's window grows with its lesion."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rt4d.errors import InputError
+from rt4d.geometry import Geometry
+from rt4d.phantom import make_4dct
+from rt4d.segmentation.bundle import bundle_digest, read_bundle
+from rt4d.segmentation.chest import MARGIN_MM, find_chest
+from rt4d.segmentation.inference import members_of, probability
+from rt4d.segmentation.space import Space, normalised, to_space
+from rt4d.volumes import Volume
+from tests.segmentation.make import a_bundle, always, balls, tissue, write_bundle
+
+SPACE = Space(spacing_mm=2.5, window_hu=(-1000.0, 400.0))
+GRID = Geometry((60, 56, 50), (2.5, 2.5, 2.5), (-70.0, -65.0, -60.0))
+
+
+def test_patches_leave_no_trace(members):
+    """A network that looks at each voxel alone gives what it gives without patches."""
+    members(tissue)
+    volume = balls(GRID, [((10.0, 5.0, 0.0), 20.0)])
+    found = probability(volume, a_bundle())
+    logit = 40 * (normalised(to_space(volume, SPACE).hu, SPACE) - 0.5)
+    assert found.values == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+
+
+def test_members_are_averaged_and_their_spread_is_told(members):
+    members(always(0.2), always(0.6))
+    found = probability(balls(GRID, []), a_bundle())
+    assert found.values == pytest.approx(0.4, abs=1e-5)
+    assert found.spread == pytest.approx(0.2, abs=1e-5)
+
+
+def test_one_member_has_no_spread(members):
+    members(always(0.3))
+    assert probability(balls(GRID, []), a_bundle()).spread is None
+
+
+def test_flips_look_from_four_sides_and_come_back(members):
+    """What a network says of the first voxel along z, y or x it says, of the CT turned over, of the last: a quarter each."""
+    import torch
+
+    def first_layer(patches):
+        chance = torch.full((1, 1, *patches.shape[2:]), 1e-6)
+        chance[:, :, 0] = 1 - 1e-6
+        return torch.cat([torch.log1p(-chance), torch.log(chance)], dim=1)
+
+    members(first_layer)
+    small = Geometry((32, 32, 32), (2.5, 2.5, 2.5))
+    found = probability(balls(small, []), a_bundle(), flips=True).values
+    assert found[0].mean() == pytest.approx(0.75, abs=1e-4)
+    assert found[-1].mean() == pytest.approx(0.25, abs=1e-4)
+    assert found[1:-1].max() < 1e-4
+
+
+def test_without_lungs_everything_is_looked_at_and_that_is_said(members):
+    members(tissue)
+    found = probability(balls(GRID, [((0.0, 0.0, 0.0), 15.0)]), a_bundle())
+    assert found.geometry.size == to_space(balls(GRID, []), SPACE).geometry.size
+    assert any("sought in all of the image" in note for note in found.notes)
+
+
+COARSE = {"size": (96, 72, 52), "spacing_mm": (4.0, 4.0, 5.0), "phases": ("40", "50"), "tumours": (), "amplitude_mm": (0, 0, 1), "noise_hu": 15}
+
+
+@pytest.fixture(scope="module")
+def thorax():
+    return make_4dct(**COARSE).ct.reference.volume
+
+
+def box_mm(volume: Volume) -> np.ndarray:
+    """The corners of the box in which lesions are sought, in mm: lowest and highest x y z."""
+    upright = to_space(volume, SPACE)
+    chest = find_chest(upright)
+    return upright.geometry.to_patient(np.array([chest.start, np.add(chest.start, chest.size) - 1]))
+
+
+def test_the_chest_holds_the_lungs_and_some_room_around_as_far_as_the_ct_goes(thorax):
+    from rt4d import anatomy
+
+    points = anatomy.lungs(thorax).points_mm
+    low, high = box_mm(thorax)
+    edge = to_space(thorax, SPACE).geometry.to_patient([[0, 0, 0], np.subtract(to_space(thorax, SPACE).geometry.size, 1)])
+    assert np.all((low <= points.min(axis=0) - MARGIN_MM + 5) | (low <= edge[0] + 0.1))
+    assert np.all((high >= points.max(axis=0) + MARGIN_MM - 5) | (high >= edge[1] - 0.1))
+
+
+def test_a_lung_filled_by_tumour_is_within_the_chest(thorax):
+    """The left lung is solid: where it was is looked at all the same."""
+    hu = thorax.hu.copy()
+    left = thorax.geometry.centres()[..., 0] > 5
+    lung = left & (hu < -400) & (np.abs(thorax.geometry.centres()[..., 1] - 10) < 90)
+    hu[lung] = 40
+    whole, half = box_mm(thorax), box_mm(Volume(hu, thorax.geometry))
+    assert half[1][0] >= whole[1][0] - 15
+    assert half[1][2] >= whole[1][2] - 15
+
+
+def test_sides_are_the_patients(thorax):
+    chest = find_chest(to_space(thorax, SPACE))
+    assert [chest.side(x) for x in (70.0, -70.0, 3.0)] == ["left", "right", "middle"]
+
+
+def test_around_a_point_one_patch_is_looked_at(members):
+    members(tissue)
+    found = probability(balls(GRID, [((0.0, 0.0, 0.0), 12.0), ((60.0, 60.0, 50.0), 9.0)]), a_bundle(), point_mm=(2.0, -1.0, 0.0))
+    assert max(found.geometry.size) == 32
+    assert found.geometry.contains((0.0, 0.0, 0.0))
+
+
+def test_the_window_grows_until_the_lesion_is_whole_or_the_ct_ends(members):
+    members(tissue)
+    long_ball = balls(GRID, [((0.0, 0.0, 0.0), 50.0)])
+    found = probability(long_ball, a_bundle(), point_mm=(0.0, 0.0, 0.0))
+    whole = np.count_nonzero(to_space(long_ball, SPACE).hu > -300)
+    assert np.count_nonzero(found.values > 0.5) == pytest.approx(whole, rel=0.01)
+    filled = Volume(np.zeros(GRID.shape, np.int16), GRID)
+    assert probability(filled, a_bundle(), point_mm=(0.0, 0.0, 0.0)).geometry.size == to_space(filled, SPACE).geometry.size
+
+
+def test_the_click_reaches_the_network(members):
+    import torch
+
+    seen = []
+
+    def watching(patches):
+        seen.append(patches[0, 1].clone())
+        return torch.zeros(1, 2, *patches.shape[2:])
+
+    members(watching)
+    probability(balls(GRID, []), a_bundle(threshold_at_point=0.9), point_mm=(0.0, 0.0, 0.0))
+    assert len(seen) == 1
+    assert float(seen[0].max()) > 0.9
+    seen.clear()
+    probability(balls(GRID, []), a_bundle())
+    assert not any(bool(one.any()) for one in seen)
+
+
+def test_a_point_outside_the_ct_is_refused():
+    with pytest.raises(InputError, match="outside the CT"):
+        probability(balls(GRID, []), a_bundle(), point_mm=(500.0, 0.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = write_bundle(tmp_path_factory.mktemp("bundle") / "tiny", members=2)
+    return read_bundle(f"{folder}@sha256:{bundle_digest(folder, ['models/fold0.pt', 'models/fold1.pt'])}")
+
+
+def test_a_real_network_says_what_it_says_when_asked_directly(tiny, monkeypatch):
+    import torch
+
+    from rt4d.segmentation import inference
+
+    monkeypatch.setattr(inference, "_number_type", lambda: torch.float32)
+    volume = balls(Geometry((32, 32, 32), (2.5, 2.5, 2.5)), [((40.0, 40.0, 40.0), 15.0)])
+    image = torch.from_numpy(np.stack([normalised(volume.hu, SPACE), np.zeros(volume.geometry.shape, np.float32)]))[None]
+    with torch.inference_mode():
+        direct = [torch.softmax(member(image), dim=1)[0, 1].numpy() for member in members_of(tiny)]
+    found = probability(volume, tiny)
+    assert found.values == pytest.approx((direct[0] + direct[1]) / 2, abs=1e-4)
+    assert found.spread == pytest.approx(np.abs(direct[0] - direct[1]) / 2, abs=1e-4)
+
+
+def test_the_same_answer_every_time_and_on_any_number_of_cores(tiny):
+    import torch
+
+    volume = balls(Geometry((45, 45, 33), (2.5, 2.5, 2.5)), [((50.0, 50.0, 40.0), 20.0)])
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(probability(volume, tiny).values)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(np.array_equal(found[0], one) for one in found[1:])
+
+
+def test_progress_ends_where_it_said(members):
+    members(tissue, tissue)
+    told = []
+    small = Geometry((40, 40, 30), (2.5, 2.5, 2.5))
+    probability(balls(small, []), a_bundle(members=(None, None)), flips=True, progress=lambda *each: told.append(each))
+    assert {stage for stage, _, _ in told} == {"segmenting"}
+    assert len({total for _, _, total in told}) == 1
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+    assert told[-1][1] == told[-1][2] > 20
+
+
+def test_import_of_rt4d_loads_no_torch():
+    code = "import sys, rt4d, rt4d.segmentation.segmenting; sys.exit(bool({'torch', 'monai'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

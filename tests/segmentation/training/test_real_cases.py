@@ -1,0 +1,119 @@
+"""Real patients as cases: images, DICOM and structure sets, tables with faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rt4d.dicom.ct_writer import new_identity, write_ct_series
+from rt4d.dicom.structure_writer import write_rtstruct
+from rt4d.errors import InputError, NotFoundError
+from rt4d.geometry import Geometry
+from rt4d.images import write_mask, write_volume
+from rt4d.phases import CtImage
+from rt4d.rois import Roi
+from rt4d.segmentation.cases import read_case
+from rt4d.segmentation.space import Space
+from rt4d.segmentation.training.real_cases import case_of, convert, read_table
+from rt4d.volumes import Mask, Volume
+from tests.conftest import POSES
+
+SPACE = Space(spacing_mm=2.5, window_hu=(-1000, 400))
+
+
+def patient(pose: str = "HFS", radius_mm: float = 9.0) -> tuple[Volume, Mask]:
+    """A block of lung with two balls, 38 mm apart."""
+    size, spacing = (40, 40, 24), (2.0, 2.0, 3.0)
+    matrix = np.array(POSES[pose]).reshape(3, 3)
+    origin = -matrix @ ((np.array(size) - 1) * spacing / 2)
+    grid = Geometry(size, spacing, tuple(origin), POSES[pose], "1.2.3")
+    points = grid.centres()
+    inside = (np.linalg.norm(points - [-15, 10, 5], axis=-1) <= radius_mm) | (np.linalg.norm(points - [18, -10, -2], axis=-1) <= radius_mm)
+    return Volume(np.where(inside, 20, -800).astype(np.int16), grid), Mask(inside, grid)
+
+
+def written(folder: Path, name: str) -> tuple[str, str]:
+    volume, gtv = patient()
+    write_volume(folder / f"{name}_ct.nii.gz", volume)
+    write_mask(folder / f"{name}_gtv.nii.gz", gtv)
+    return f"{name}_ct.nii.gz", f"{name}_gtv.nii.gz"
+
+
+def table(folder: Path, *lines: str, header: str = "ct,gtv,patient") -> Path:
+    path = folder / "table.csv"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("pose", ["HFS", "FFP", "oblique"])
+def test_a_case_keeps_the_gtvs_volume_pieces_and_place_in_any_pose(pose: str) -> None:
+    volume, gtv = patient(pose)
+    case = case_of(volume, gtv, space=SPACE, patient="P")
+    assert case.lesion_count == 2
+    assert sum(case.volumes_cm3) == pytest.approx(gtv.volume_cm3, rel=0.03)
+    centres = [case.geometry.to_patient(np.argwhere(case.owner == n).mean(axis=0)[::-1]) for n in (1, 2)]
+    np.testing.assert_allclose(sorted(map(tuple, centres)), [(-15, 10, 5), (18, -10, -2)], atol=1.0)
+    assert case.hu[case.lesions == 255].mean() == pytest.approx(20, abs=60)
+
+
+def test_a_table_of_images_is_converted_once_and_again_where_a_file_changes(tmp_path: Path) -> None:
+    lines = [",".join([*written(tmp_path, name), name]) for name in ("A", "B")]
+    rows = read_table(table(tmp_path, *lines))
+    first = convert(rows, tmp_path / "cache", space=SPACE)
+    assert [read_case(path).patient for path in first.cases] == ["A", "B"]
+    made = [path.stat().st_mtime_ns for path in first.cases]
+    again = convert(rows, tmp_path / "cache", space=SPACE)
+    assert again == first
+    assert [path.stat().st_mtime_ns for path in again.cases] == made
+    gtv = patient(radius_mm=7.0)[1]
+    write_mask(tmp_path / "A_gtv.nii.gz", gtv)
+    changed = convert(rows, tmp_path / "cache", space=SPACE)
+    assert changed.cases[0] != first.cases[0]
+    assert changed.cases[1] == first.cases[1]
+
+
+def test_dicom_and_structure_set_are_converted(tmp_path: Path) -> None:
+    volume, gtv = patient()
+    image = CtImage(volume, new_identity(volume.geometry))
+    right, left = (Mask(gtv.inside & side, gtv.geometry) for side in (volume.geometry.centres()[..., 0] < 0, volume.geometry.centres()[..., 0] > 0))
+    write_ct_series(image, tmp_path / "ct")
+    write_rtstruct(tmp_path / "rs.dcm", on=image, rois=[Roi("GTV_a", right, "GTV"), Roi("GTV_b", left, "GTV")])
+    rows = read_table(table(tmp_path, "ct,rs.dcm,P,GTV_a|GTV_b", header="ct,gtv,patient,roi"))
+    (path,) = convert(rows, tmp_path / "cache", space=SPACE).cases
+    assert sum(read_case(path).volumes_cm3) == pytest.approx(gtv.volume_cm3, rel=0.05)
+    with pytest.raises(InputError, match=r"Which ROI is the GTV.*GTV_a, GTV_b"):
+        convert(read_table(table(tmp_path, "ct,rs.dcm,P")), tmp_path / "cache", space=SPACE)
+    with pytest.raises(InputError, match="Lung"):
+        convert(read_table(table(tmp_path, "ct,rs.dcm,P,Lung", header="ct,gtv,patient,roi")), tmp_path / "cache", space=SPACE)
+
+
+def test_a_broken_case_is_named_and_stops_unless_it_may_be_left_out(tmp_path: Path) -> None:
+    good = ",".join([*written(tmp_path, "A"), "A"])
+    (tmp_path / "broken.nii.gz").write_bytes(b"no image")
+    rows = read_table(table(tmp_path, good, "A_ct.nii.gz,broken.nii.gz,B", "none.nii.gz,A_gtv.nii.gz,C"))
+    with pytest.raises(InputError, match=r"2 of 3.*line 3, patient B.*line 4, patient C.*--skip-broken"):
+        convert(rows, tmp_path / "cache", space=SPACE)
+    made = convert(rows, tmp_path / "cache", space=SPACE, skip_broken=True)
+    assert len(made.cases) == 1
+    assert len(made.broken) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "said"),
+    [("ct,gtv", "a,b", "header"), ("ct,gtv,patient", "a,,P", "nothing for gtv"), ("ct,gtv,patient", "a,b,P,x", "more fields"), ("", "", "header")],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, header: str, line: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_table(table(tmp_path, line, header=header))
+
+
+def test_no_table_and_no_lines_and_no_gtv_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="no cases"):
+        read_table(table(tmp_path))
+    volume, gtv = patient()
+    with pytest.raises(InputError, match="empty"):
+        case_of(volume, Mask(np.zeros_like(gtv.inside), gtv.geometry), space=SPACE, patient="P")
