@@ -51,6 +51,8 @@ class _Run:
     loss: float = math.nan
     is_between_steps: bool = True
     board: Any = None
+    stepped: int = 0
+    stepping: float = 0.0
 
     @property
     def spent(self) -> float:
@@ -146,15 +148,16 @@ def _learn(run: _Run, feed: Feed, split: Split, folder: Path, say: Say) -> None:
     progress, first = run.progress, run.where.is_first
     lesions = chosen_lesions(split.held_back, count=run.options.validation_patches, seed=run.options.seed) if first else []
     said = saved = ticked = time.monotonic()
-    begun_at = progress.step, progress.seconds
     while not run.where.told(float(run.is_over)):
+        began = time.monotonic()
         _step(run, feed, run.where.told(run.spent))
         now = time.monotonic()
+        run.stepped, run.stepping = run.stepped + 1, run.stepping + now - began
         progress.seconds, ticked = progress.seconds + now - ticked, now
         if not first:
             continue
         if now - said > SAY_SECONDS:
-            say(_line(run, feed, split.member, begun_at))
+            say(_line(run, feed, split.member))
             said = now
         if lesions and run.spent * run.options.validations >= progress.validated + 1:
             _validate(run, lesions, feed, split.member, say)
@@ -166,7 +169,7 @@ def _learn(run: _Run, feed: Feed, split: Split, folder: Path, say: Say) -> None:
             saved = time.monotonic()
     if first:
         _note(run, feed)
-        say(_line(run, feed, split.member, begun_at))
+        say(_line(run, feed, split.member))
 
 
 def _step(run: _Run, feed: Feed, spent: float) -> None:
@@ -235,12 +238,12 @@ def _note(run: _Run, feed: Feed, **more: float) -> None:
             run.board.add_scalar(name, value, run.progress.step)
 
 
-def _line(run: _Run, feed: Feed, member: str, begun_at: tuple[int, float]) -> str:
+def _line(run: _Run, feed: Feed, member: str) -> str:
     progress = run.progress
     left = Budget(run.options.minutes, run.options.steps).seconds_left(seconds=progress.seconds, steps=progress.step)
-    pace = (progress.step - begun_at[0]) / max(progress.seconds - begun_at[1], 1e-9)
+    pace = run.stepped / max(run.stepping, 1e-9)
     done = f"{member} step {progress.step} ({100 * min(run.spent, 1):.0f} %): loss {run.loss:.3f}"
-    return f"{done}, {pace:.2f} steps/s, waiting {100 * feed.idle:.0f} %, {left / 60:.1f} min left"
+    return f"{done}, {pace:.2f} steps/s, waiting {100 * feed.idle:.0f} %, {max(left, 0.0) / 60:.1f} min left"
 
 
 def _save(run: _Run, folder: Path) -> None:
