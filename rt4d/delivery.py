@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rt4d.patient import ItvResult, TargetResult
 from rt4d.phases import CtImage
 from rt4d.rois import Progress, Roi
 from rt4d.segmentation.files import to_dict
+from rt4d.segmented import SegmentedPhase
 from rt4d.target import projections
 from rt4d.volumes import Mask
 
@@ -52,7 +54,7 @@ def summarise(result: ItvResult) -> dict[str, Any]:
         "verdict": "pass" if result.passed else "fail",
         "targets": targets,
         "checks": [{"target": target["name"]} | check for target in targets for check in target["checks"]],
-        "segmentation": None if result.segmentation is None else to_dict(result.segmentation, reference=result.ct.reference_label),
+        "segmentation": None if result.segmentation is None else to_dict(result.segmentation, on="reference", reference=result.ct.reference_label),
         "notes": list(result.notes),
     }
 
@@ -71,6 +73,7 @@ def _summarise_target(target: TargetResult) -> dict[str, Any]:
         "mid_ventilation": itv.mid_ventilation,
         "drawn": [label for label in itv.phases if label in target.drawn.masks],
         "failed": dict(itv.failed),
+        "segmented": None if target.segmented is None else {label: _segmented_dict(one) for label, one in target.segmented.items()},
         "mip_cross_check": {
             "applies": mip.applies,
             "why": mip.why,
@@ -92,6 +95,10 @@ def _summarise_target(target: TargetResult) -> dict[str, Any]:
     }
 
 
+def _segmented_dict(one: SegmentedPhase | None) -> dict[str, float | None] | None:
+    return None if one is None else _rounded(asdict(one))
+
+
 def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) -> dict[str, Any]:
     """What run.json holds: enough to know what was done to what, and to see whether a file was changed since."""
     request = result.request
@@ -109,11 +116,12 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
             "margin_mm": request.margin_mm,
             "planning": request.planning is not None,
             "names": request.names,
+            "segment_phases": request.segment_phases,
             "assume_same_frame": request.assume_same_frame,
         },
         "inputs": provenance.input_record(result.ct, structure_sets=list(request.gtv), planning=result.planning),
         "recipe": {"name": result.targets[0].motion.recipe.name, "sha256": result.targets[0].motion.recipe.sha256},
-        "model": None if result.segmentation is None else {"name": result.segmentation.bundle, "sha256": result.segmentation.bundle_sha256},
+        "model": None if result.model is None else {"name": result.model.name, "sha256": result.model.sha256},
         "seconds": watch.seconds,
         "peak_memory_mib": provenance.peak_memory_mib(),
         "cores": provenance.cores(),

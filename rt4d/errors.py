@@ -7,6 +7,7 @@ Rt4dError
 │   │   └── PhaseError                 the phases of a 4D-CT are missing, doubled, unequal or not to be told apart
 │   ├── ContourError                   a structure set or an ROI that cannot be used
 │   ├── RecipeError                    a registration recipe with an unknown key or an impossible value
+│   ├── NoLesionError                  the segmenter found no lesion on the CT or at the point
 │   └── NotFoundError (LookupError)    a phase, ROI, recipe or file of that name is not there
 ├── RegistrationError (ValueError)     a registration that did not come to an end: never replaced by the identity
 ├── TrainingError (ValueError)         a training whose loss is no number any more
@@ -54,6 +55,10 @@ class ContourError(InputError):
 
 class RecipeError(InputError):
     """A registration recipe with an unknown key or an impossible value."""
+
+
+class NoLesionError(InputError):
+    """The segmenter looked, and found no lesion on the CT or at the point."""
 
 
 class NotFoundError(InputError, LookupError):

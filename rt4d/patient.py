@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -20,9 +20,9 @@ from rt4d.outputs import require_new_folder
 from rt4d.phases import CtImage, FourDCT
 from rt4d.provenance import Stopwatch
 from rt4d.rois import Progress
-from rt4d.segmentation.bundle import DEFAULT, read_bundle
+from rt4d.segmentation.bundle import DEFAULT, Bundle, read_bundle
 from rt4d.segmentation.segmenting import Segmentation
-from rt4d.segmented import segmented_targets
+from rt4d.segmented import SegmentedPhase, phase_agreement, segmented_phases, segmented_targets
 from rt4d.target import ITV, MipCrossCheck, expand, itv, mip_cross_check
 from rt4d.volumes import Mask
 
@@ -45,19 +45,24 @@ class ItvRequest:
     planning: Path | None = None
     names: Naming = "full"
     projections: bool = False
+    segment_phases: bool = False
     assume_same_frame: bool = False
     workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetResult:
-    """One target: what was drawn, how it moves, its ITV, and what was checked."""
+    """One target: what was drawn, how it moves, its ITV, and what was checked.
+
+    segmented: what the segmenter drew on each phase of the union, None where nothing; None in all where it was not asked. For comparison only.
+    """
 
     drawn: DrawnTarget
     motion: Motion
     itv: ITV
     checks: tuple[Check, ...]
     mip: MipCrossCheck
+    segmented: Mapping[str, SegmentedPhase | None] | None = None
 
     @property
     def passed(self) -> bool:
@@ -69,13 +74,14 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItvResult:
-    """All targets of a patient and what they were made from; the segmentation where the GTV is no one's contour."""
+    """All targets of a patient and what they were made from; the segmentation where the GTV is no one's contour; the model where one was used."""
 
     request: ItvRequest
     ct: FourDCT
     planning: CtImage | None
     targets: tuple[TargetResult, ...]
     segmentation: Segmentation | None = None
+    model: Bundle | None = None
 
     @property
     def passed(self) -> bool:
@@ -95,6 +101,7 @@ def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None
     """
     require_new_folder(request.out, not_inside=request.folder)
     _require_one_source(request)
+    model = _model(request)
     if request.recipe is not None:
         read_recipe(request.recipe)  # a misspelt one is refused before minutes are spent on reading
     with watch.stage("read"):
@@ -108,19 +115,27 @@ def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None
     with watch.stage("targets"):
         numbers = [None] if len(drawn) == 1 else range(1, len(drawn) + 1)
         targets = [_target(request, ct, *each) for each in zip(drawn, motions, numbers, strict=True)]
-    return ItvResult(request, ct, planning, tuple(targets), segmentation)
+    if request.segment_phases:
+        with watch.stage("segmented_phases"):
+            targets = [_compared(request, ct, each, progress=progress) for each in targets]
+    return ItvResult(request, ct, planning, tuple(targets), segmentation, model)
 
 
 def _require_one_source(request: ItvRequest) -> None:
-    """Refuse a GTV that is to come from a contour and from the segmenter at once; and a bundle that cannot be used, before the CT is read."""
-    if request.gtv and (request.point_mm is not None or request.keep or request.bundle is not None):
-        raise InputError("A GTV comes from a contour or from the segmenter", do="Give --gtv, or else --point, --keep or --bundle")
+    """Refuse a GTV that is to come from a contour and from the segmenter at once."""
+    bundle = request.bundle is not None and not request.segment_phases
+    if request.gtv and (request.point_mm is not None or request.keep or bundle):
+        do = "Give --gtv, or else --point, --keep or --bundle (which goes with --gtv where --segment-phases is given)"
+        raise InputError("A GTV comes from a contour or from the segmenter", do=do)
     if request.roi and not request.gtv:
         raise InputError("ROI names need their structure set", found=", ".join(request.roi), do="Give it with --gtv RS.dcm")
     if request.point_mm is not None and request.keep:
         raise InputError("A point and numbers of candidates exclude one another", do="Give one of --point and --keep")
-    if not request.gtv:
-        read_bundle(request.bundle or DEFAULT)
+
+
+def _model(request: ItvRequest) -> Bundle | None:
+    """The segmenter's model where one is needed; one that cannot be used is refused here, before the CT is read."""
+    return read_bundle(request.bundle or DEFAULT) if request.segment_phases or not request.gtv else None
 
 
 def _drawn_or_segmented(
@@ -175,3 +190,9 @@ def _target(request: ItvRequest, ct: FourDCT, drawn: DrawnTarget, motion: Motion
     target = replace(target, source=drawn.source)
     result = TargetResult(drawn, motion, target, checked, mip_cross_check(ct, target))
     return replace(result, itv=target.with_verdict(verified=result.passed))
+
+
+def _compared(request: ItvRequest, ct: FourDCT, target: TargetResult, *, progress: Progress | None) -> TargetResult:
+    """The same result, and beside it what the segmenter draws on every phase of the union; nothing of it enters the union or the verdict."""
+    drawn = segmented_phases(ct, target.itv.phases, bundle=request.bundle, progress=progress)
+    return replace(target, segmented=phase_agreement(target.itv.phases, drawn))

@@ -1,15 +1,23 @@
-"""What the segmenter finds on the reference phase, as targets of the main job: the surest candidate, those asked for, or the one at a point."""
+"""The segmenter in the main job: its candidates on the reference phase as targets, and what it draws on every phase, for comparison.
+
+Targets are the surest candidate, those asked for, or the one at a point.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from rt4d import geometry as grids
+from rt4d.agreement import dice
 from rt4d.drawn import DrawnTarget
+from rt4d.errors import NoLesionError
 from rt4d.geometry import Triple
 from rt4d.phases import FourDCT
 from rt4d.rois import Progress
 from rt4d.segmentation.segmenting import Segmentation, segment
+from rt4d.volumes import Mask
 
 NOT_FIRST = "another has the highest score (--keep takes any)"
 
@@ -35,3 +43,44 @@ def segmented_targets(
     found = replace(found, notes=notes)
     source = f"segmented by {found.bundle} {found.bundle_sha256[:12]}"
     return found, [DrawnTarget(f"candidate {one.number}", {ct.reference_label: one.mask}, notes, source) for one in found.kept]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentedPhase:
+    """What the segmenter drew on one phase, in numbers: its volume; against that phase's GTV the Dice coefficient and the centroids' distance."""
+
+    volume_cm3: float
+    dice: float
+    centroid_distance_mm: float
+
+
+def segmented_phases(
+    ct: FourDCT, masks: Mapping[str, Mask], *, bundle: str | None = None, progress: Progress | None = None
+) -> dict[str, Mask | None]:
+    """What the segmenter draws on each phase by itself, asked at the centroid of that phase's mask; None where it finds nothing there.
+
+    masks: by label, on the 4D-CT's grid, as `motion.carry` gives them: whoever drew what was carried, this is an independent look at where it
+    went. Raises NotFoundError for a phase that is not there, GeometryError for another grid, InputError for an empty mask.
+    """
+    found: dict[str, Mask | None] = {}
+    for label, mask in masks.items():
+        if progress is not None:
+            progress("segmenting phases", len(found), len(masks))
+        grids.require(ct[label].geometry, mask.geometry, what=f"The mask of phase {label} lies on another grid than the phase")
+        try:
+            found[label] = segment(ct[label], bundle=bundle, point_mm=mask.centroid_mm).primary
+        except NoLesionError:
+            found[label] = None
+    if progress is not None:
+        progress("segmenting phases", len(found), len(masks))
+    return found
+
+
+def phase_agreement(masks: Mapping[str, Mask], segmented: Mapping[str, Mask | None]) -> dict[str, SegmentedPhase | None]:
+    """What `segmented_phases` gave against the masks that it was asked about, phase by phase; None where nothing was found."""
+    return {label: None if one is None else _against(masks[label], one) for label, one in segmented.items()}
+
+
+def _against(mask: Mask, one: Mask) -> SegmentedPhase:
+    apart = math.dist(mask.centroid_mm, one.centroid_mm)
+    return SegmentedPhase(volume_cm3=one.volume_cm3, dice=dice(mask, one), centroid_distance_mm=apart)

@@ -194,16 +194,21 @@ def _shifted(ndim: int, axis: int, step: int) -> tuple[tuple[slice, ...], tuple[
     return tuple(ahead), tuple(behind)
 
 
+def average(ct: FourDCT) -> Volume:
+    """The mean of all phases voxel by voxel, int16 HU on the phases' grid."""
+    total = np.zeros(ct.geometry.shape, np.int32)
+    for phase in ct:
+        total += phase.volume.hu
+    return Volume(np.rint(total / np.float32(len(ct))).astype(np.int16), ct.geometry)
+
+
 def projections(ct: FourDCT) -> dict[str, Volume]:
     """'average', 'MIP' and 'minimum' of all phases voxel by voxel, int16 HU on the phases' grid."""
-    hu = [phase.volume.hu for phase in ct]
-    total, highest, lowest = hu[0].astype(np.int32), hu[0].copy(), hu[0].copy()
-    for phase in hu[1:]:
-        total += phase
-        np.maximum(highest, phase, out=highest)
-        np.minimum(lowest, phase, out=lowest)
-    average = np.rint(total / np.float32(len(hu))).astype(np.int16)
-    return {name: Volume(array, ct.geometry) for name, array in (("average", average), ("MIP", highest), ("minimum", lowest))}
+    highest, lowest = ct.phases[0].volume.hu.copy(), ct.phases[0].volume.hu.copy()
+    for phase in ct.phases[1:]:
+        np.maximum(highest, phase.volume.hu, out=highest)
+        np.minimum(lowest, phase.volume.hu, out=lowest)
+    return {"average": average(ct), "MIP": Volume(highest, ct.geometry), "minimum": Volume(lowest, ct.geometry)}
 
 
 @dataclass(frozen=True, slots=True)

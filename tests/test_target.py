@@ -9,7 +9,7 @@ from rt4d.errors import ContourError, GeometryError, InputError
 from rt4d.geometry import Geometry
 from rt4d.motion import PhaseMasks
 from rt4d.phases import FourDCT, Phase, SeriesIdentity
-from rt4d.target import expand, itv, mip_cross_check, projections
+from rt4d.target import average, expand, itv, mip_cross_check, projections
 from rt4d.volumes import Mask, Volume
 from tests.conftest import POSES
 
@@ -155,6 +155,7 @@ def test_projections_are_average_maximum_and_minimum():
     assert np.array_equal(made["minimum"].hu, stack.min(axis=0))
     assert np.abs(made["average"].hu - stack.mean(axis=0)).max() <= 0.5
     assert {volume.hu.dtype for volume in made.values()} == {np.dtype(np.int16)}
+    assert np.array_equal(average(ct).hu, made["average"].hu)
 
 
 def test_mip_threshold_gives_the_itv_of_a_tumour_in_lung():

@@ -35,9 +35,9 @@ def run(arguments: list[str]) -> int:
         # Ctrl-C inside code that was made from text (dataclasses do that on import) is remembered by CPython, which then ends the process
         # by the signal whatever the exit code; running some more makes it forget.
         exec("")  # noqa: S102
-        return _told("interrupted; nothing was left behind", INTERRUPTED, debug=debug)
+        return _told("interrupted; no result was left behind", INTERRUPTED, debug=debug)
     except Terminated:
-        return _told("terminated; nothing was left behind", TERMINATED, debug=debug)
+        return _told("terminated; no result was left behind", TERMINATED, debug=debug)
     except InputError as error:
         return _told(str(error), REFUSED, debug=debug)
     except Rt4dError as error:

@@ -18,7 +18,8 @@ NAMES_HELP = "ROI names in the structure set: as the design has them, of at most
 ROI_HELP = "The GTV's name in the structure set; several names give several ITVs. A * may stand for the phase: 'GTV_T*'."
 POINT_HELP = "Without --gtv: the lesion at this point and only that one, patient coordinates in mm (LPS)."
 KEEP_HELP = "Without --gtv: these candidates, by the numbers that an earlier run listed; each becomes a target of its own."
-BUNDLE_HELP = "Without --gtv: the model, a name or /path/to/bundle@sha256:HEX.  [default: gtv_lung]"
+BUNDLE_HELP = "Without --gtv, or with --segment-phases: the model, a name or /path/to/bundle@sha256:HEX.  [default: gtv_lung]"
+SEGMENT_HELP = "Also segment every phase, and compare with the GTV that was carried there. Changes neither the ITV nor the verdict."
 FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
 
 
@@ -45,6 +46,7 @@ def itv(
     planning: Annotated[Path | None, typer.Option(metavar="CT_DIR", help="Write the structure set for this CT of the same frame.")] = None,
     names: Annotated[Names, typer.Option(help=NAMES_HELP)] = Names.full,
     projections: Annotated[bool, typer.Option("--projections", help="Also write average, MIP and minimum CT as DICOM series.")] = False,
+    segment_phases: Annotated[bool, typer.Option("--segment-phases", help=SEGMENT_HELP)] = False,
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Registrations side by side.  [default: the cores there are]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
@@ -73,6 +75,7 @@ def itv(
         planning=planning,
         names=names.value,
         projections=projections,
+        segment_phases=segment_phases,
         assume_same_frame=assume_same_frame,
         workers=workers,
     )
@@ -118,7 +121,22 @@ def as_text(summary: dict[str, Any]) -> str:
             lines.append(f"  {label + mark:<7}{volumes[label]:9.2f}{target['adds_cm3'][label]:10.2f}{place}  {said}")
         lines += [f"  {label:<7}  NOT IN THE UNION: {reason}" for label, reason in target["failed"].items()]
         lines += [f"  ! phase {check['phase']}: {check['sentence']}" for check in target["checks"] if check["verdict"] == "fail"]
+        lines += [_as_segmented(target["segmented"])] if target["segmented"] else []
         lines.append("")
     if summary["segmentation"] is not None:
         lines += ["Candidates on the reference phase, for a physician to choose from:", *as_lines(summary["segmentation"]), ""]
     return "\n".join(lines)
+
+
+def _as_segmented(phases: dict[str, dict[str, float] | None]) -> str:
+    """The comparison with what was segmented on each phase, in a line."""
+    from statistics import median
+
+    dice = {label: one["dice"] for label, one in phases.items() if one is not None}
+    said = []
+    if dice:
+        worst = min(dice, key=dice.__getitem__)
+        said.append(f"median DSC {median(dice.values()):.2f}, worst phase {worst} ({dice[worst]:.2f})")
+    if missing := [label for label in phases if label not in dice]:
+        said.append(f"nothing found in {', '.join(missing)}")
+    return f"  segmented on each phase, for comparison: {'; '.join(said)}"

@@ -27,6 +27,7 @@ def write_report(path: Path, result: ItvResult, summary: dict[str, Any]) -> Path
         targets=[_target(result, target, told) for target, told in zip(result.targets, summary["targets"], strict=True)],
         grid=result.ct.geometry,
         told_by=result.ct.told_by,
+        model=result.model.name if result.model else "",
         written=provenance.now(),
         version=__version__,
     )

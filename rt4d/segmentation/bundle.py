@@ -72,10 +72,7 @@ class Bundle:
         whole = isinstance(given, tuple) and len(given) == 3 and all(type(n) is int and least <= n <= most for n in given)
         if not whole:
             raise InputError("patch must be three numbers of voxels", where=self.name, expected=f"{least} to {most}", found=self.patch_voxels)
-        strides = self.network_definition.get("strides", [])
-        coarsest = math.prod(n for n in strides if isinstance(n, int)) if isinstance(strides, list) else 1
-        if any(n % max(coarsest, 1) for n in self.patch_voxels):
-            raise InputError("The network cannot halve this patch", where=self.name, expected=f"multiples of {coarsest}", found=self.patch_voxels)
+        _require_levels(self.patch_voxels, self.network_definition.get("strides"), self.name)
         _require_share(self.overlap, "overlap", self.name, most=0.9)
         _require_share(self.candidate_score, "candidate_score", self.name)
         for name in ("threshold", "threshold_at_point"):
@@ -209,6 +206,17 @@ def _space(said: dict[str, Any], *, where: str) -> Space:
     if not _is_number(said["spacing_mm"]) or not isinstance(window, list) or not all(map(_is_number, window)):
         raise InputError("spacing_mm must be a number and window_hu two", where=where, found=f"{said['spacing_mm']}, {window}")
     return Space(spacing_mm=float(said["spacing_mm"]), window_hu=tuple(map(float, window)))  # type: ignore[arg-type]  # Space counts them
+
+
+def _require_levels(patch_voxels: tuple[int, ...], strides: object, where: str) -> None:
+    """Refuse a patch that the network cannot make coarser as often as it does, down to two voxels along each side: one has no spread to divide by."""
+    levels = strides if isinstance(strides, list) else []
+    along = [one[::-1] if isinstance(one, list) and len(one) == 3 else [one] * 3 for one in levels]  # a level's own strides run z y x
+    for axis, voxels in enumerate(patch_voxels):
+        coarsest = math.prod(one[axis] for one in along if type(one[axis]) is int and one[axis] > 0)
+        if voxels % coarsest or voxels < 2 * coarsest:
+            expected = f"multiples of {coarsest}, at least {2 * coarsest}"
+            raise InputError("The network cannot halve this patch", where=where, expected=expected, found=patch_voxels)
 
 
 def _require_share(value: object, name: str, where: str, *, most: float = 1.0, zero: bool = True) -> None:

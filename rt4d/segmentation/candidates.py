@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from rt4d.errors import InputError, NotFoundError
+from rt4d.errors import InputError, NoLesionError, NotFoundError
 from rt4d.geometry import Geometry, Triple
 from rt4d.segmentation.bundle import Bundle
 from rt4d.segmentation.chest import Side
@@ -82,11 +82,11 @@ def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple
 
 
 def candidate_at(found: Probability, bundle: Bundle, onto: Geometry, point_mm: Triple) -> Candidate:
-    """The one lesion at a point or nearest to it within 10 mm, whatever its score and size. InputError where there is none."""
+    """The one lesion at a point or nearest to it within 10 mm, whatever its score and size. NoLesionError where there is none."""
     lesion = found.lesion_at(point_mm, bundle.threshold_at_point)
     if lesion is None:
         x, y, z = point_mm
-        raise InputError(
+        raise NoLesionError(
             "No lesion was found at the point",
             where=f"{x:g},{y:g},{z:g}",
             expected=f"a probability of at least {bundle.threshold_at_point:g} within 10 mm",
@@ -96,7 +96,7 @@ def candidate_at(found: Probability, bundle: Bundle, onto: Geometry, point_mm: T
     box = ndimage.find_objects(lesion.astype(np.uint8))[0]
     one = _candidate(found, lesion.astype(np.int32), 1, box, bundle.threshold_at_point, onto)
     if one.part.is_empty:
-        raise InputError("The lesion at the point is too small for the CT's voxels", found="no voxel centre in it", do="Draw it: --gtv RTSTRUCT")
+        raise NoLesionError("The lesion at the point is too small for the CT's voxels", found="no voxel centre in it", do="Draw it: --gtv RTSTRUCT")
     return one
 
 

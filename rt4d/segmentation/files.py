@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rt4d.images import write_mask
 from rt4d.rois import Progress
@@ -12,14 +12,19 @@ from rt4d.segmentation.candidates import Candidate
 from rt4d.segmentation.segmenting import Segmentation
 
 SCHEMA = "rt4d.candidates/1"
+LookedAt = Literal["reference", "average"]
+"""What of a 4D-CT was looked at: its reference phase, or the average of its phases."""
 SPECK_CM3 = 0.05
 """What is smaller and not kept stands in the JSON only, without a mask of its own, and is counted elsewhere: a poor scan has hundreds of them."""
 
 
-def write_segmentation(folder: Path, found: Segmentation, *, reference: str | None, progress: Progress | None = None) -> dict[str, Any]:
+def write_segmentation(
+    folder: Path, found: Segmentation, *, on: LookedAt | None, reference: str | None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Write gtv.nii.gz (all kept candidates), candidate_<n>.nii.gz and candidates.json; what stands in candidates.json.
 
-    reference: the phase that was looked at, None where the CT is no 4D-CT. Raises GeometryError on uneven slices, before anything is written.
+    on: what of a 4D-CT was looked at, None where the CT is none. reference: the phase, where it was one. Raises GeometryError on uneven
+    slices, before anything is written.
     """
     own = [one for one in found.candidates if one.kept or one.volume_cm3 >= SPECK_CM3]
     write_mask(folder / "gtv.nii.gz", found.mask)
@@ -27,18 +32,19 @@ def write_segmentation(folder: Path, found: Segmentation, *, reference: str | No
         write_mask(folder / file_name(one), one.mask)
         if progress is not None:
             progress("writing", done, len(own))
-    record = to_dict(found, reference=reference)
+    record = to_dict(found, on=on, reference=reference)
     for told, one in zip(record["candidates"], found.candidates, strict=True):
         told["file"] = file_name(one) if one in own else None
     (folder / "candidates.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return record
 
 
-def to_dict(found: Segmentation, *, reference: str | None) -> dict[str, Any]:
-    """The contract of candidates.json, without the names of files."""
+def to_dict(found: Segmentation, *, on: LookedAt | None, reference: str | None) -> dict[str, Any]:
+    """The contract of candidates.json, without the names of files; null for what the CT is not (`on`: a 4D-CT; `reference`: one of its phases)."""
     return {
         "schema": SCHEMA,
         "bundle": {"name": found.bundle, "sha256": found.bundle_sha256},
+        "on": on,
         "reference": reference,
         "speck_cm3": SPECK_CM3,
         "candidates": [candidate_dict(one) for one in found.candidates],

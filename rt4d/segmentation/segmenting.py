@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rt4d.errors import InputError
+from rt4d.errors import InputError, NoLesionError
 from rt4d.geometry import Geometry, Triple
 from rt4d.phases import CtImage
 from rt4d.rois import Progress
@@ -36,16 +36,16 @@ class Segmentation:
 
     @property
     def primary(self) -> Mask:
-        """The mask of the highest-scored candidate that is kept. InputError where none is, saying what was found."""
+        """The mask of the highest-scored candidate that is kept. NoLesionError where none is, saying what was found."""
         return self.first.mask
 
     @property
     def first(self) -> Candidate:
-        """The highest-scored candidate that is kept. InputError where none is, saying what was found."""
+        """The highest-scored candidate that is kept. NoLesionError where none is, saying what was found."""
         if not self.kept:
             others = "; ".join(f"{one.number}: {one.volume_cm3:.2f} cm³, score {one.score:.2f}, {one.why_not}" for one in self.candidates[:3])
             found = f"only candidates that are not kept ({others})" if others else ""
-            raise InputError("No lesion was found on this CT", found=found, do=HOW_TO_GO_ON)
+            raise NoLesionError("No lesion was found on this CT", found=found, do=HOW_TO_GO_ON)
         return self.kept[0]
 
     @property
@@ -73,7 +73,7 @@ def segment(
 
     bundle: a name, or '/path/to/bundle@sha256:<hex>'; rt4d's own where not given. point_mm: patient coordinates (LPS). keep: the numbers of
     the candidates to be kept instead, as an earlier call on the same CT gave them. flips: also look at the CT turned over, four times as long.
-    Raises InputError: no lesion at the point, the point outside the CT, no candidate of a number, a bundle that cannot be used.
+    Raises InputError: no lesion at the point (NoLesionError), the point outside the CT, no candidate of a number, a bundle that cannot be used.
     """
     if point_mm is not None and keep:
         raise InputError("A point and numbers of candidates exclude one another", do="Give one of them")

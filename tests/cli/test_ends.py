@@ -64,7 +64,7 @@ def test_a_wrong_call_is_refused_in_one_line(arguments, capsys):
         (OSError(errno.ENOSPC, "No space left on device", "/out/x"), 3, "rt4d: No space left on device (/out/x)\n"),
         (MemoryError(), 3, "rt4d: not enough memory. Close other programs, or use a machine with more\n"),
         (ZeroDivisionError("boom"), 3, "rt4d: internal error: ZeroDivisionError: boom. Please report it with the output of --debug\n"),
-        (KeyboardInterrupt(), 130, "rt4d: interrupted; nothing was left behind\n"),
+        (KeyboardInterrupt(), 130, "rt4d: interrupted; no result was left behind\n"),
     ],
 )
 def test_every_ending_has_its_code_and_one_line(monkeypatch, capsys, trouble, code, said):

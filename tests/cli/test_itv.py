@@ -274,7 +274,7 @@ def test_ctrl_c_leaves_nothing_behind(written, tmp_path):
         run.send_signal(number)
         said = run.communicate(timeout=20)[1]
         assert run.returncode == code, said
-        assert "nothing was left behind" in said
+        assert "no result was left behind" in said
         assert "Traceback" not in said
         assert not out.parent.exists()
         assert list(scratch.iterdir()) == []

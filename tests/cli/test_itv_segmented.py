@@ -1,6 +1,7 @@
 """`rt4d itv` without a contour: the segmenter gives the GTV, the highest-scored candidate or those asked for, and the others are listed.
 
-A stand-in calls tumour what is tissue within 30 mm of one of the phantom's tumours, and is surer of the larger.
+A stand-in knows where the phantom's tumours lie in each phase, and is surer of the larger. With --segment-phases
+it looks at every phase, for comparison.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from tests.cli.conftest import PHASES, QUICK
 from tests.segmentation.make import a_bundle
 
 SHARES = (0.95, 0.85)
+SEEN = {label: label for label in PHASES}
+"""The phase in which the stand-in believes that it is; none where it sees nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,9 @@ def model(case):
 
     def known(volume, bundle, *, point_mm=None, flips=False, progress=None):
         upright = to_space(volume, bundle.space)
-        shares = [sure * share_in_space(case.gtv("50", n), upright.geometry) for n, sure in enumerate(SHARES)]
+        label = next(SEEN.get(phase.label) for phase in case.ct if np.array_equal(phase.volume.hu, volume.hu))
+        sures = SHARES if label else (0.0, 0.0)
+        shares = [sure * share_in_space(case.gtv(label or "50", n), upright.geometry) for n, sure in enumerate(sures)]
         return Probability(np.maximum(*shares), None, upright.geometry, find_chest(upright), ("a stand-in",))
 
     bundle = a_bundle(threshold=0.4, threshold_at_point=0.4)
@@ -66,10 +71,11 @@ def planned(folder, out, *options):
 
 def test_an_unknown_model_is_refused_before_the_ct_is_read(folder, tmp_path):
     """Stands before the tests with a stand-in, which is there for the whole module."""
-    code, _, told = planned(folder, tmp_path / "out", "--bundle", "no_such_model")
-    assert code == 2
-    assert "No segmentation model of that name" in told
-    assert "reading" not in told
+    for others in ((), ("--gtv", folder.parent / "gtv.dcm", "--segment-phases")):
+        code, _, told = planned(folder, tmp_path / "out", "--bundle", "no_such_model", *others)
+        assert code == 2
+        assert "No segmentation model of that name" in told
+        assert "reading" not in told
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +85,65 @@ def alone(model, folder, tmp_path_factory):
     code, said, told = planned(folder, out)
     assert code in (0, 1), told
     return out, said, told
+
+
+@pytest.fixture(scope="module")
+def checked(model, folder, tmp_path_factory):
+    """A physician's GTV of the smaller tumour, and the segmenter on each phase: it sees nothing at 25, and at 00 the tumour where it lies at 50."""
+    out = tmp_path_factory.mktemp("checked") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.cli.test_itv_segmented.SEEN", {"00": "50", "50": "50", "75": "75"})
+        options = ["--gtv", folder.parent / "gtv.dcm", "--roi", "GTV2", "--segment-phases", "--bundle", "stand_in"]
+        code, said, told = planned(folder, out, *options)
+    assert code in (0, 1), told
+    return out, said, told
+
+
+def test_on_every_phase_the_segmenter_is_compared_with_the_carried_gtv(checked, case):
+    out, said, told = checked
+    (target,) = json.loads((out / "summary.json").read_text())["targets"]
+    assert list(target["segmented"]) == list(PHASES)
+    assert target["segmented"]["25"] is None
+    for label, seen in (("00", "50"), ("50", "50"), ("75", "75")):
+        carried, one = read_mask(out / f"gtv_{label}.nii.gz"), target["segmented"][label]
+        assert one["volume_cm3"] == pytest.approx(case.gtv(seen, 1).volume_cm3, rel=0.15)
+        assert one["dice"] == pytest.approx(dice(carried, case.gtv(seen, 1)), abs=0.1)
+        apart = np.linalg.norm(np.subtract(carried.centroid_mm, case.gtv(seen, 1).centroid_mm))
+        assert one["centroid_distance_mm"] == pytest.approx(apart, abs=1)
+    middle = sorted(one["dice"] for one in target["segmented"].values() if one)[1]
+    assert f"median DSC {middle:.2f}, worst phase 00 ({target['segmented']['00']['dice']:.2f}); nothing found in 25" in said
+    assert "segmenting phases: 4 of 4" in told
+
+
+def test_the_comparison_changes_neither_the_union_nor_the_verdict(checked):
+    """At 25 nothing was found and at 00 something else: both phases stay as they were carried."""
+    out, _, _ = checked
+    summary = json.loads((out / "summary.json").read_text())
+    (target,) = summary["targets"]
+    phases = {label: read_mask(out / f"gtv_{label}.nii.gz") for label in PHASES}
+    union = np.logical_or.reduce([mask.inside for mask in phases.values()])
+    assert np.array_equal(read_mask(out / "itv.nii.gz").inside, union)
+    assert target["failed"] == {}
+    assert {check["verdict"] for check in summary["checks"]} == {summary["verdict"]} == {"pass"}
+    assert not [check["name"] for check in summary["checks"] if "segment" in check["name"]]
+
+
+def test_report_and_record_tell_of_the_comparison(checked):
+    page, record = ((checked[0] / name).read_text() for name in ("report.html", "run.json"))
+    assert "<h3>Segmented on each phase</h3>" in page
+    assert "by stand_in" in page
+    assert "nothing found" in page
+    assert "Nobody drew the GTV" not in page
+    assert json.loads(record)["model"] == {"name": "stand_in", "sha256": "0" * 64}
+    assert json.loads(record)["options"]["segment_phases"] is True
+    assert "segmented_phases" in json.loads(record)["seconds"]
+
+
+def test_without_being_asked_no_phase_is_segmented(alone):
+    (target,) = json.loads((alone[0] / "summary.json").read_text())["targets"]
+    assert target["segmented"] is None
+    assert "Segmented on each phase" not in (alone[0] / "report.html").read_text()
+    assert "median DSC" not in alone[1]
 
 
 def test_without_a_contour_the_highest_scored_candidate_is_the_gtv(alone, case):
@@ -150,6 +215,8 @@ def test_where_nothing_is_found_it_says_how_to_go_on(model, folder, tmp_path, mo
     [
         (["--gtv", "rs.dcm", "--point=1,2,3"], "from a contour or from the segmenter"),
         (["--gtv", "rs.dcm", "--keep", "1"], "from a contour or from the segmenter"),
+        (["--gtv", "rs.dcm", "--bundle", "stand_in"], "from a contour or from the segmenter"),
+        (["--gtv", "rs.dcm", "--segment-phases", "--keep", "1"], "from a contour or from the segmenter"),
         (["--roi", "GTV"], "ROI names need their structure set"),
         (["--point=1,2,3", "--keep", "1"], "exclude one another"),
         (["--keep", "0"], "--keep takes numbers"),

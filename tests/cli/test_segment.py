@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rt4d.geometry import Geometry
 from rt4d.images import read_mask, write_volume
 from rt4d.segmentation import inference, segmenting
 from rt4d.segmentation.bundle import bundle_digest
+from rt4d.volumes import Volume
 from tests.segmentation.make import a_bundle, balls, tissue, write_bundle
 
 CT = Geometry((110, 100, 36), (1.2, 1.2, 3.0), (-65.0, -60.0, -50.0))
@@ -60,6 +62,7 @@ def test_json_is_all_that_stands_on_stdout_and_lists_every_candidate(model, volu
     record = json.loads(said)
     assert record == json.loads((out / "candidates.json").read_text())
     assert record["schema"] == "rt4d.candidates/1"
+    assert (record["on"], record["reference"]) == (None, None)
     assert record["bundle"] == {"name": "stand_in", "sha256": "0" * 64}
     assert [one["number"] for one in record["candidates"]] == [1, 2, 3]
     assert [one["kept"] for one in record["candidates"]] == [True, True, False]
@@ -90,8 +93,46 @@ def test_keep_and_point_choose(model, volume, run, tmp_path):
 def test_of_a_4dct_the_reference_phase_is_taken(model, written, case, run):
     code, out, said, _ = run(written / "4dct", "--point=" + ",".join(f"{v:.1f}" for v in case.reference_gtv.centroid_mm), "--json")
     assert code == 0
-    assert json.loads(said)["reference"] == "50"
+    record = json.loads(said)
+    assert (record["on"], record["reference"]) == ("reference", "50")
     assert read_mask(out / "gtv.nii.gz").geometry.is_same_grid(case.ct.geometry)
+
+
+def test_of_a_4dct_the_average_is_taken_where_that_is_asked(model, written, case, run):
+    """The tissue of the stand-in is where the mean of the phases, written down here as the formula says, is half-way to it."""
+    place = "--point=" + ",".join(f"{v:.1f}" for v in case.reference_gtv.centroid_mm)
+    code, out, said, _ = run(written / "4dct", place, "--on", "average")
+    assert code == 0
+    assert "on the average of the phases, by stand_in" in said
+    record = json.loads((out / "candidates.json").read_text())
+    assert (record["on"], record["reference"]) == ("average", None)
+    mean = np.rint(np.mean([phase.volume.hu for phase in case.ct], axis=0, dtype=np.float64))
+    expected = segmenting.segment(Volume(mean.astype(np.int16), case.ct.geometry), point_mm=case.reference_gtv.centroid_mm)
+    drawn = read_mask(out / "gtv.nii.gz")
+    assert np.array_equal(drawn.inside, expected.mask.inside)
+    assert not np.array_equal(drawn.inside, segmenting.segment(case.ct.reference, point_mm=case.reference_gtv.centroid_mm).mask.inside)
+
+
+def test_an_average_needs_no_phase_to_be_the_reference(model, patient, case, run):
+    """Of phases without one at 50 % the average can be made as of any others."""
+    shutil.rmtree(patient / "50")
+    code, _, _, errors = run(patient)
+    assert (code, "to be the reference" in errors) == (2, True)
+    place = "--point=" + ",".join(f"{v:.1f}" for v in case.gtv("25").centroid_mm)
+    assert run(patient, place, "--on", "average")[0] == 0
+
+
+def test_an_average_of_no_4dct_is_refused_in_a_folder_as_in_a_file(model, written, volume, run):
+    for image in (written / "4dct" / "50", volume):
+        code, out, _, errors = run(image, "--on", "average")
+        assert (code, "no 4D-CT whose phases could be averaged" in errors, out.exists()) == (2, True, False)
+
+
+def test_an_average_and_a_reference_exclude_one_another(model, run, tmp_path):
+    """Told before the CT is read: here there is none."""
+    code, _, _, errors = run(tmp_path / "none", "--on", "average", "--reference", "50")
+    assert code == 2
+    assert "--reference names one phase, --on average takes all" in errors
 
 
 def test_nothing_found_is_an_empty_mask_and_said(model, run, tmp_path):

@@ -12,7 +12,8 @@ from rt4d.errors import InputError, NotFoundError
 from rt4d.provenance import sha256
 from rt4d.segmentation import bundle as bundles
 from rt4d.segmentation.bundle import bundle_digest, read_bundle
-from tests.segmentation.make import change, write_bundle
+from rt4d.segmentation.network import build, definition
+from tests.segmentation.make import a_bundle, change, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_altered_weights_are_refused(shipped):
         ({"patch": [32, 32]}, "patch must be three"),
         ({"patch": 32}, "patch must be three"),
         ({"patch": [32, 32, 1e9]}, "patch must be three"),
-        ({"patch": [34, 32, 32]}, "multiples of 4"),
+        ({"patch": [34, 32, 32]}, "multiples of 4, at least 8"),
         ({"spacing_mm": 0}, "spacing_mm"),
         ({"spacing_mm": "2.5"}, "spacing_mm"),
         ({"window_hu": [400, -1000]}, "window"),
@@ -121,6 +122,28 @@ def test_what_metadata_may_not_say_is_refused(shipped, changed, said):
     change(shipped, "metadata.json", **changed)
     with pytest.raises(InputError, match=said):
         read_bundle("tiny")
+
+
+STRIDES = {"strides": [1, [1, 2, 2], 2, 2, 2], "upsample_kernel_size": [[1, 2, 2], 2, 2, 2]}
+"""A network that halves slices (z) once less than rows and columns."""
+
+
+@pytest.mark.parametrize(("changed", "patch"), [({}, (32, 32, 32)), (STRIDES, (32, 32, 16))])
+def test_the_smallest_patch_is_two_voxels_on_the_networks_coarsest_level(changed, patch):
+    """The network itself is the oracle: it answers on the smallest patch, and on half of it cannot normalise."""
+    import torch
+
+    said = definition(filters=(4,) * 5) | changed
+    network = build(said).eval()
+    half = tuple(n // 2 for n in patch)
+    assert a_bundle(network_definition=said, patch_voxels=patch).patch_voxels == patch
+    for least in range(3):
+        with pytest.raises(InputError, match="patch"):
+            a_bundle(network_definition=said, patch_voxels=tuple(half[axis] if axis == least else n for axis, n in enumerate(patch)))
+    with torch.inference_mode():
+        assert network(torch.rand(1, 2, *patch[::-1])).isfinite().all()
+        with pytest.raises(ValueError, match="more than 1 value"):
+            network(torch.rand(1, 2, *half[::-1]))
 
 
 def test_a_link_that_leads_out_is_refused(shipped, tmp_path):
