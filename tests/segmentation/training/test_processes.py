@@ -52,6 +52,7 @@ def test_two_processes_with_one_patch_each_learn_what_one_with_two_learns(tmp_pa
     subprocess.run(command(tmp_path, "one", 5, "--batch", 2, "--rate", 1e-4), check=True, capture_output=True, timeout=100)
     torchrun = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
     subprocess.run(command(tmp_path, "two", 5, "--rate", 1e-4, ahead=torchrun), check=True, capture_output=True, timeout=100)
-    one, two = weights(tmp_path, "one"), weights(tmp_path, "two")
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-3)
+    subprocess.run(command(tmp_path, "alone", 5, "--rate", 1e-4), check=True, capture_output=True, timeout=100)
+    one, two, alone = (torch.cat([each.flatten().float() for each in weights(tmp_path, name).values()]) for name in ("one", "two", "alone"))
+    # AdamW takes steps of one size however small a gradient is, so single weights may differ by rounding alone; all of them together may not.
+    assert torch.linalg.norm(one - two) < 0.5 * torch.linalg.norm(one - alone)  # processes that learn each for itself: 1
