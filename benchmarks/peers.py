@@ -53,7 +53,7 @@ def with_plastimatch(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
     return masks
 
 
-def withdemons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
+def with_demons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
     """SimpleITK's symmetric-forces demons at half and full resolution, 30 iterations each, smoothed by 1.5 voxels."""
     del folder
     reference = _image(ct.reference.volume.hu.astype(np.float32), ct)
