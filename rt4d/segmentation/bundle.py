@@ -138,7 +138,8 @@ def _place(name_or_path: str | Path) -> tuple[Path, str | None, bool]:
     if Path(path).is_dir():
         return Path(path), wanted, False
     expected = " or ".join([*bundle_names(), "/path/to/bundle@sha256:<hex>"])
-    raise NotFoundError("No segmentation model of that name", expected=expected, found=path)
+    do = "Give a bundle of your own with --bundle (rt4d train makes one), or the physician's contour to rt4d itv with --gtv RTSTRUCT"
+    raise NotFoundError("No segmentation model of that name", expected=expected, found=path, do=do)
 
 
 def _inside(folder: Path, file: object) -> Path:

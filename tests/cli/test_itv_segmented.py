@@ -75,6 +75,7 @@ def test_an_unknown_model_is_refused_before_the_ct_is_read(folder, tmp_path):
         code, _, told = planned(folder, tmp_path / "out", "--bundle", "no_such_model", *others)
         assert code == 2
         assert "No segmentation model of that name" in told
+        assert "--gtv RTSTRUCT" in told
         assert "reading" not in told
 
 
