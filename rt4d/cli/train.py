@@ -43,6 +43,7 @@ def train(
     """
     # Threads that wait without spinning leave the cores to the process that makes patches. Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from rt4d.errors import InputError
     from rt4d.outputs import require_new_folder
     from rt4d.segmentation.training.training import ALL_FOLDS, UNSTATED, Request
     from rt4d.segmentation.training.training import train as run
@@ -64,6 +65,8 @@ def train(
     )
     try:
         bundle = run(request, say=_say)
+    except InputError:  # refused before anything was learnt
+        raise
     except BaseException:
         if any(work.glob("*/checkpoint.pt")):
             _say(f"stopped; what was learnt is in {work}: the same command with --resume goes on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Feed(Iterator[Batch]):
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
             collate_fn=_together,
+            worker_init_fn=_end_with_the_training,
         )
         self._batches: Iterator[Batch] = iter(self._loader)
         self._began, self._waited = time.monotonic(), 0.0
@@ -59,6 +61,11 @@ class Feed(Iterator[Batch]):
 def workers_for(device: str) -> int:
     """Processes that make patches: one beside a CPU's training, which needs the cores itself; most of the cores beside a GPU's."""
     return 1 if device == "cpu" else max(1, min(cores() - 1, MOST_WORKERS))
+
+
+def _end_with_the_training(_number: int) -> None:
+    """A batch system asks all processes to end at once: those that make patches wait for the training to save and to end them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Numbered(Dataset[tuple[np.ndarray, np.ndarray]]):
