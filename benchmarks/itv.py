@@ -8,7 +8,7 @@ How the truth is put on the grid: a voxel of a phase belongs where its centre co
 surface, which is finer than a voxel: the formula of a generated tumour; of a physician's mask the solid that keeps each piece's volume, the
 steps between slices rounded (rt4d.phantom.real_ct.DrawnRegion; a signed distance between voxel centres alone loses a tenth of small pieces,
 a nearest-neighbour truth costs up to 0.1 DSC on 3 mm slices). On the reference phase the physician's mask is the truth itself.
-The mean surface distance (voxel faces, both ways) stands beside DSC as the fairer figure.
+The mean surface distance (both ways) stands beside DSC as the fairer figure.
 Centroids are compared twice: that of the carried mask with that of the truth on the same voxels (limit 0.5 mm), and the trajectory, which is finer
 than voxels, with the exact centroid, that of the truth on slices divided into thirds.
 

@@ -23,13 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from itv import real_ct
 from scipy import ndimage, stats
-from scipy.spatial import cKDTree
 
 import rt4d
-from rt4d.agreement import dice, faces
+from rt4d.agreement import dice, surface_distances
 from rt4d.errors import InputError
 from rt4d.geometry import Triple
 from rt4d.segmentation.cases import FULL_SHARE, read_case
@@ -77,16 +75,9 @@ def share_on(mask: Mask, other: Mask) -> float:
 
 
 def surfaces(mask: Mask, other: Mask) -> tuple[float, float]:
-    """Surface DSC at 2 mm and the larger of both 95th percentiles of surface distances, by area of voxel faces."""
-    (a, a_area), (b, b_area) = faces(mask), faces(other)
-    there, back = cKDTree(b).query(a)[0], cKDTree(a).query(b)[0]
-    near = (a_area[there <= TOLERANCE_MM].sum() + b_area[back <= TOLERANCE_MM].sum()) / (a_area.sum() + b_area.sum())
-    return float(near), max(weighted_percentile(there, a_area), weighted_percentile(back, b_area))
-
-
-def weighted_percentile(values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating], share: float = 0.95) -> float:
-    order = np.argsort(values)
-    return float(values[order][np.searchsorted(np.cumsum(weights[order]), share * weights.sum())])
+    """Surface DSC at 2 mm and HD95, as `rt4d.compare` defines them."""
+    found = surface_distances(mask, other)
+    return found.surface_dice(TOLERANCE_MM), found.hausdorff_mm(95)
 
 
 def at_point(image: Volume, lesion: Mask, *, bundle: str | None) -> float:

@@ -32,6 +32,8 @@ _HOMES = {
     "Motion": "rt4d.motion",
     "itv": "rt4d.target",
     "ITV": "rt4d.target",
+    "compare": "rt4d.agreement.comparing",
+    "Comparison": "rt4d.agreement.comparing",
     "Geometry": "rt4d.geometry",
     "Volume": "rt4d.volumes",
     "Mask": "rt4d.volumes",
@@ -44,6 +46,7 @@ _HOMES = {
 
 __all__ = [
     "ITV",
+    "Comparison",
     "CtImage",
     "FourDCT",
     "Geometry",
@@ -55,6 +58,7 @@ __all__ = [
     "Segmentation",
     "Volume",
     "__version__",
+    "compare",
     "itv",
     "read_4dct",
     "read_ct",
@@ -69,6 +73,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from rt4d.agreement.comparing import Comparison, compare
     from rt4d.dicom.fourdct import read_4dct
     from rt4d.dicom.segmentation import read_seg
     from rt4d.dicom.segmentation_writer import write_seg

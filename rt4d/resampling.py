@@ -63,14 +63,22 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
 
 def _add(piece: Mask, inside: npt.NDArray[np.bool_], onto: Geometry, *, keep_volume: bool) -> None:
     """Set the voxels of `inside` whose centres lie within the piece."""
-    crop = _with_room(piece)
+    window, target, sampled = sampled_distance_mm(piece, onto)
+    reach_mm = min(piece.geometry.spacing_mm) / 2
+    inside[window] |= sampled < (level_that_keeps_volume(sampled, target, 1000 * piece.volume_cm3, reach_mm=reach_mm) if keep_volume else 0.0)
+
+
+def sampled_distance_mm(mask: Mask, onto: Geometry) -> tuple[tuple[slice, ...], Geometry, npt.NDArray[np.float32]]:
+    """The mask's signed distance, interpolated linearly, on the part of another grid that holds it and some room: slices z y x, their grid, values.
+
+    Voxels beyond the other grid are not in it. An empty mask is refused.
+    """
+    crop = _with_room(mask)
     start, size = onto.box_around(_corners(crop.geometry))
-    window = inside[tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))]
     target = onto.crop(start, size)
     distance = signed_distance_mm(crop)
     sampled = np.stack([_sample(distance, crop.geometry.to_index(centres)) for centres in _slices(target)])
-    reach_mm = min(piece.geometry.spacing_mm) / 2
-    window |= sampled < (level_that_keeps_volume(sampled, target, 1000 * piece.volume_cm3, reach_mm=reach_mm) if keep_volume else 0.0)
+    return tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True)), target, sampled
 
 
 def pieces(mask: Mask) -> list[Mask]:

@@ -1,13 +1,29 @@
-"""How well two contours agree (the metrics that the main job's own demo and benchmark need)."""
+"""How well two contours agree: the machine's and a physician's, two physicians', two machines'."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from rt4d import geometry as grids
+from rt4d.agreement.comparing import Comparison, compare
+from rt4d.agreement.path_length import AddedPath, added_path
+from rt4d.agreement.places import Places, locate
+from rt4d.agreement.surfaces import Surface, SurfaceDistances, surface, surface_distances
 from rt4d.errors import InputError
-from rt4d.geometry import Floats
 from rt4d.volumes import Mask
+
+__all__ = [
+    "AddedPath",
+    "Comparison",
+    "Places",
+    "Surface",
+    "SurfaceDistances",
+    "added_path",
+    "compare",
+    "dice",
+    "locate",
+    "mean_surface_distance_mm",
+    "surface",
+    "surface_distances",
+]
 
 
 def dice(mask: Mask, other: Mask) -> float:
@@ -19,32 +35,9 @@ def dice(mask: Mask, other: Mask) -> float:
 
 
 def mean_surface_distance_mm(mask: Mask, other: Mask) -> float:
-    """The mean over both surfaces of the distance to the nearest point of the other one (symmetric mean surface distance).
+    """The mean, over the area of both surfaces, of the distance to the nearest element of the other one (symmetric).
 
-    A surface is the faces between inside and outside voxels: a face counts with its area and stands for its centre.
+    Refused on different grids and where either mask is empty.
     """
-    from scipy.spatial import cKDTree
-
     grids.require(mask.geometry, other.geometry, what="Surfaces are compared on one grid")
-    (points, areas), (other_points, other_areas) = faces(mask), faces(other)
-    there = cKDTree(other_points).query(points)[0]
-    back = cKDTree(points).query(other_points)[0]
-    return float((there @ areas + back @ other_areas) / (areas.sum() + other_areas.sum()))
-
-
-def faces(mask: Mask) -> tuple[Floats, Floats]:
-    """The centres (n, 3), in patient mm, and areas (n,), in mm², of all faces between an inside and an outside voxel."""
-    if mask.is_empty:
-        raise InputError("An empty mask has no surface")
-    grids.require_even(mask.geometry, what="A surface of voxel faces")
-    spacing = mask.geometry.spacing_mm
-    start, size = mask.box()
-    inside = np.pad(mask.crop(start, size).inside, 1)
-    centres, areas = [], []
-    for axis in range(3):
-        along = 2 - axis
-        index = np.argwhere(np.diff(inside.astype(np.int8), axis=along))[:, ::-1].astype(float)
-        index[:, axis] += 0.5
-        centres.append(index - 1 + start)
-        areas.append(np.full(len(index), np.prod(spacing) / spacing[axis]))
-    return mask.geometry.to_patient(np.concatenate(centres)), np.concatenate(areas)
+    return surface_distances(mask, other).mean_mm

@@ -8,9 +8,11 @@ import typer
 
 from rt4d import __version__
 from rt4d.cli.commission import commission
+from rt4d.cli.compare import compare
 from rt4d.cli.contours import contours
 from rt4d.cli.demo import demo
 from rt4d.cli.itv import itv
+from rt4d.cli.outcomes import outcomes
 from rt4d.cli.phantom import phantom
 from rt4d.cli.register import register
 from rt4d.cli.scan import scan
@@ -37,5 +39,5 @@ def rt4d(
     """
 
 
-for verb in (scan, itv, segment, contours, register, phantom, commission, demo, train):
+for verb in (scan, itv, segment, contours, compare, register, phantom, commission, outcomes, demo, train):
     app.command()(verb)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from rt4d.agreement import faces
+from rt4d.agreement import surface
 from rt4d.dicom.filling import Region, mask_of
 from rt4d.dicom.placing import place
 from rt4d.dicom.structures import read_rtstruct
@@ -105,8 +105,9 @@ def best_dice(share: np.ndarray) -> float:
 
 
 def hd95_mm(mask: Mask, solid: Shape, centre: np.ndarray) -> float:
-    """The greater of both directions' 95th percentile: from the mask's faces to the formula's surface, and from points on that to the faces."""
-    points, areas = faces(mask)
+    """The greater of both directions' 95th percentile: from the mask's surface to the formula's, and from points on that to the mask's."""
+    found = surface(mask)
+    points, areas = found.points_mm, found.areas_mm2
     there = np.abs(solid.distance(points - centre))
     order = np.argsort(there)
     at = min(int(np.searchsorted(np.cumsum(areas[order]), 0.95 * areas.sum())), len(order) - 1)

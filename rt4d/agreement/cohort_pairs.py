@@ -1,0 +1,93 @@
+"""The pairs of one patient's contours, compared one after the other; every contour is read once. A pair that fails says so in its row."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rt4d.agreement.cohort_table import ContourRow
+from rt4d.agreement.comparing import Comparison, compare
+from rt4d.contour_files import Contour, ContourFiles
+from rt4d.errors import Rt4dError
+
+MACHINE_PHYSICIAN, PHYSICIANS, MACHINES = "machine-physician", "physician-physician", "machine-machine"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientJob:
+    """All contours of one patient, who of the observers are machines, and how contours are compared."""
+
+    rows: tuple[ContourRow, ...]
+    machines: tuple[str, ...]
+    tolerance_mm: float
+    assume_same_frame: bool
+
+    def pairs(self) -> list[tuple[ContourRow, ContourRow]]:
+        """Every pair of contours of one ROI: machines before physicians, else in the order of the table."""
+        ordered = sorted(self.rows, key=lambda row: row.observer not in self.machines)
+        return [(one, other) for one, other in itertools.combinations(ordered, 2) if one.target == other.target]
+
+    def kind(self, one: ContourRow, other: ContourRow) -> str:
+        machines = [row.observer in self.machines for row in (one, other)]
+        return MACHINES if all(machines) else MACHINE_PHYSICIAN if any(machines) else PHYSICIANS
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> PatientJob:
+        rows = tuple(ContourRow(**row) for row in given["rows"])
+        return cls(rows, tuple(given["machines"]), given["tolerance_mm"], given["assume_same_frame"])
+
+
+def compared(job: PatientJob) -> Iterator[dict[str, Any]]:
+    """A tidy row for each pair of the patient, as soon as it is there."""
+    contours: dict[int, Contour | str] = {}
+    files: dict[str, ContourFiles] = {}
+    for one, other in job.pairs():
+        found = [_read(row, job, contours=contours, files=files) for row in (one, other)]
+        yield tidy_row(job, one, other, found)
+
+
+def tidy_row(job: PatientJob, one: ContourRow, other: ContourRow, found: Sequence[Contour | str]) -> dict[str, Any]:
+    """One pair's row: who, what came out, what was odd, and where it failed why. Nothing came out where a contour is a reason instead."""
+    cohort, patient, roi = one.target
+    head = {"cohort": cohort, "patient": patient, "roi": roi, "pair": job.kind(one, other), "machine": one.observer, "physician": other.observer}
+    machine, physician = found
+    if isinstance(machine, str) or isinstance(physician, str):
+        return head | {"error": machine if isinstance(machine, str) else str(physician)}
+    try:
+        result = compare(machine.mask, physician.mask, tolerance_mm=job.tolerance_mm, machine_label=one.observer, physician_label=other.observer)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one pair, it is named and the others go on
+        return head | {"error": _reason(error)}
+    return head | _numbers(result, notes=(*machine.notes, *physician.notes))
+
+
+def _read(row: ContourRow, job: PatientJob, *, contours: dict[int, Contour | str], files: dict[str, ContourFiles]) -> Contour | str:
+    """A contour, or why it cannot be read; read once."""
+    if row.row not in contours:
+        reader = files.setdefault(row.ct, ContourFiles(on=row.ct or None, assume_same_frame=job.assume_same_frame))
+        try:
+            contours[row.row] = reader.read(row.contour)
+        except Exception as error:  # noqa: BLE001 - the same of one contour
+            contours[row.row] = f"row {row.row}: {_reason(error)}"
+    return contours[row.row]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Rt4dError):
+        return str(error)
+    return "not enough memory" if isinstance(error, MemoryError) else f"internal error: {type(error).__name__}: {error}"
+
+
+def _numbers(result: Comparison, *, notes: Sequence[str]) -> dict[str, Any]:
+    """The numbers of a comparison in columns of their own, and all notes in one."""
+    numbers = result.to_dict()
+    shift = result.centroid_shift_mm
+    numbers["centroid_shift_mm"] = None if shift is None else math.hypot(*shift)
+    numbers |= {f"centroid_shift_{axis}_mm": along for axis, along in zip("xyz", shift or (None, None, None), strict=True)}
+    numbers["notes"] = "; ".join(dict.fromkeys([*notes, *result.notes]))
+    return numbers

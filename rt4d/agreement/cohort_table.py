@@ -1,0 +1,203 @@
+"""The table that lists a cohort's contours, a row each: read, and checked before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from rt4d.contour_files import file_and_part, is_structure_set
+from rt4d.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T", bound=Hashable)
+
+NEEDED = ("patient", "observer", "roi", "contour")
+OPTIONAL = ("ct", "cohort")
+MOST_LISTED = 50
+"""Rows, or patients, that one message names; more are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContourRow:
+    """One contour of a cohort. row: its line in the table, the head being line 1. contour: file, or file and part as ContourFiles reads it."""
+
+    row: int
+    patient: str
+    observer: str
+    roi: str
+    contour: str
+    ct: str = ""
+    cohort: str = ""
+
+    def __post_init__(self) -> None:
+        if empty := [name for name in NEEDED if not getattr(self, name)]:
+            raise InputError("A contour of a cohort needs all its names", where=f"row {self.row}", found=f"no {', '.join(empty)}")
+
+    @property
+    def target(self) -> tuple[str, str, str]:
+        """What all contours that are to be compared have in common: cohort, patient and ROI."""
+        return self.cohort, self.patient, self.roi
+
+
+@dataclass(frozen=True, slots=True)
+class ContourTable:
+    """The contours of a cohort, and what was odd about them."""
+
+    rows: tuple[ContourRow, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.observer for row in self.rows))
+
+
+def read_contour_table(path: str | Path) -> ContourTable:
+    """The contours listed in a CSV, Excel or parquet file, all of which are there; paths in it are relative to its folder.
+
+    Columns patient, observer, roi and contour, and where wanted ct (the folder that an RTSTRUCT was drawn on) and cohort; others are passed
+    over, which is noted, as are observers without a contour of some patient: who looked and found nothing has an empty mask. Refused, with
+    every row that is concerned: columns and cells that are missing, a contour given twice, a file or CT that is not there, an RTSTRUCT
+    without its CT, and a table without a single pair.
+    """
+    path = Path(path)
+    frame = read_table(path)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if lacking := [name for name in NEEDED if name not in frame.columns]:
+        raise InputError(
+            "The table lacks columns", where=path, expected=", ".join(NEEDED), found=f"no {', '.join(lacking)} among {', '.join(frame.columns)}"
+        )
+    if doubled := _several(frame.columns):
+        raise InputError("A column of the table is there twice", where=path, found=", ".join(doubled))
+    rows = _rows(frame, path)
+    _require_once(rows, path)
+    _require_files(rows, path)
+    passed_over = [str(name) for name in frame.columns if name not in (*NEEDED, *OPTIONAL)]
+    notes = [f"Columns of {path.name} that were not used: {', '.join(passed_over)}"] if passed_over else []
+    return ContourTable(rows, (*notes, *_same_contour(rows), *_missing_observers(rows), *_alone(rows, path)))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table with every cell as the text that stands there, '' where it is empty. Raises InputError where it cannot be read."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise NotFoundError("No such table", where=path, expected="a CSV, Excel or parquet file")
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".xlsx", ".parquet"):
+        raise InputError("Not a kind of table that is read here", where=path, expected=".csv .xlsx .parquet", found=path.suffix or "no ending")
+    try:
+        if ending == ".csv":
+            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, sep=_separator(path))
+        frame = pd.read_excel(path, dtype=str, keep_default_na=False) if ending == ".xlsx" else pd.read_parquet(path)
+        return frame.astype(object).where(frame.notna(), "").astype(str)
+    except ImportError as error:
+        raise without_extra(path) from error
+    except Exception as error:  # what pandas and its engines raise on broken files is of no one kind
+        said = [*str(error).splitlines(), type(error).__name__]
+        raise InputError("The table cannot be read", where=path, found=said[0][:200]) from error
+
+
+def without_extra(path: Path) -> InputError:
+    """What to do about a package for this kind of table that is not installed."""
+    do = "Install it: pip install 'rt4d[tables]'; CSV needs nothing more"
+    return InputError("This kind of table needs a package that is not installed", where=path.name, do=do)
+
+
+def listed(items: Iterable[object]) -> str:
+    """The first fifty of them, and how many more there are."""
+    texts = [str(item) for item in items]
+    return ", ".join(texts[:MOST_LISTED]) + (f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else "")
+
+
+def _separator(path: Path) -> str:
+    """A semicolon where a spreadsheet writes that, as it does where the comma is the decimal sign."""
+    with path.open(encoding="utf-8-sig") as stream:
+        head = stream.readline()
+    return ";" if head.count(";") > head.count(",") else ","
+
+
+def _rows(frame: pd.DataFrame, path: Path) -> tuple[ContourRow, ...]:
+    cells = [{name: str(row.get(name, "")).strip() for name in (*NEEDED, *OPTIONAL)} for row in frame.to_dict("records")]
+    numbered = [(row, each) for row, each in enumerate(cells, start=2) if any(each.values())]
+    if not numbered:
+        raise InputError("The table is empty", where=path, expected="a row per contour")
+    if empty := [f"row {row} ({', '.join(name for name in NEEDED if not each[name])})" for row, each in numbered if not all(each[n] for n in NEEDED)]:
+        raise InputError("Cells of the table are empty", where=path, found=listed(empty))
+    folder = path.absolute().parent
+    placed = [(row, each | {name: str(folder / each[name]) if each[name] else "" for name in ("contour", "ct")}) for row, each in numbered]
+    return tuple(ContourRow(row=row, **each) for row, each in placed)
+
+
+def _require_once(rows: Sequence[ContourRow], path: Path) -> None:
+    """Refuse two contours of one ROI of one patient by one observer."""
+    places: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        places.setdefault((*row.target, row.observer), []).append(row.row)
+    if doubled := [f"rows {' and '.join(map(str, each))}" for each in places.values() if len(each) > 1]:
+        do = "Keep one, or give the second an observer's name of its own"
+        what = "An observer has several contours of one ROI of one patient"
+        raise InputError(what, where=path, found=listed(doubled), do=do)
+
+
+def _require_files(rows: Sequence[ContourRow], path: Path) -> None:
+    """Refuse contours and CTs that are not there, and structure sets without a CT, each row by its number."""
+    absent, without_ct = [], []
+    for row in rows:
+        try:
+            file = file_and_part(row.contour)[0]
+        except InputError:
+            absent.append(f"row {row.row} {row.contour}")
+            continue
+        if row.ct and not Path(row.ct).is_dir():
+            absent.append(f"row {row.row} {row.ct}")
+        elif not row.ct and is_structure_set(file):
+            without_ct.append(row.row)
+    if absent:
+        raise NotFoundError("Files of the table are not there", where=path, found=listed(absent), do="Paths are relative to the table's folder")
+    if without_ct:
+        do = "Name the folder of the CT that each was drawn on in the column ct"
+        raise InputError("Structure sets without a CT", where=path, found=f"rows {listed(without_ct)}", do=do)
+
+
+def _same_contour(rows: Sequence[ContourRow]) -> Iterator[str]:
+    """A file that stands for two contours is most often a slip of the pen."""
+    places: dict[str, list[int]] = {}
+    for row in rows:
+        places.setdefault(row.contour, []).append(row.row)
+    if twice := [f"{' and '.join(map(str, each))}" for each in places.values() if len(each) > 1]:
+        yield f"Rows name the same contour: {listed(twice)}; look whether that is meant"
+
+
+def _missing_observers(rows: Sequence[ContourRow]) -> Iterator[str]:
+    """Who of a cohort has no contour of an ROI of which patients."""
+    for cohort in dict.fromkeys(row.cohort for row in rows):
+        ours = [row for row in rows if row.cohort == cohort]
+        for roi in dict.fromkeys(row.roi for row in ours):
+            drawn = {(row.patient, row.observer) for row in ours if row.roi == roi}
+            patients = list(dict.fromkeys(row.patient for row in ours if row.roi == roi))
+            for observer in dict.fromkeys(row.observer for row in ours):
+                lacking = [patient for patient in patients if (patient, observer) not in drawn]
+                if lacking:
+                    where = f" in cohort {cohort}" if cohort else ""
+                    yield f"{observer} has no contour of {roi} of {len(lacking)} of {len(patients)} patients{where}: {listed(lacking)}"
+
+
+def _alone(rows: Sequence[ContourRow], path: Path) -> Iterator[str]:
+    """Contours that have none to be compared with; refused where that is all of them."""
+    counts = Counter(row.target for row in rows)
+    alone = [row.row for row in rows if counts[row.target] == 1]
+    if len(alone) == len(rows):
+        what = "No ROI of any patient has two contours"
+        do = "Names of patients and ROIs must be the same for all observers"
+        raise InputError(what, where=path, do=do)
+    if alone:
+        yield f"Rows without another contour to compare with: {listed(alone)}"
+
+
+def _several(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]

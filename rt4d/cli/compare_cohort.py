@@ -1,0 +1,93 @@
+"""rt4d compare of a cohort: all pairs of a table's contours into a folder, and their summary on the screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rt4d.agreement.against_physicians import AgainstPhysicians, against_physicians
+from rt4d.agreement.cohort import METRICS, compare_cohort, records, summarise
+from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PHYSICIANS
+from rt4d.agreement.cohort_table import read_contour_table
+from rt4d.cli.screen import progress
+from rt4d.errors import InputError
+from rt4d.figures.agreement import METRICS as TITLES
+from rt4d.outputs import require_new_folder, whole_folder
+from rt4d.report.cohort import write_cohort
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHECK_FAILED = 1
+SHOWN = (*METRICS, "volume_difference_percent")
+
+
+def compare_table(
+    table: Path,
+    out: Path,
+    *,
+    machines: Sequence[str],
+    tolerance_mm: float,
+    assume_same_frame: bool,
+    parquet: bool,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Compare all pairs of a table's contours, write them, their summary and figures, print the summary; 1 where a pair failed."""
+    require_new_folder(out)
+    contours = read_contour_table(table)
+    with progress() as show:
+        pairs = compare_cohort(
+            contours, machines=machines, tolerance_mm=tolerance_mm, assume_same_frame=assume_same_frame, workers=workers, progress=show
+        )
+    summary = summarise(pairs.table)
+    with whole_folder(out.absolute()) as folder:
+        lacking = write_cohort(folder, pairs, summary, contours, parquet=parquet, assume_same_frame=assume_same_frame)
+    notes = [*pairs.notes, *lacking]
+    against = _against_physicians(pairs.table, notes)
+    sys.stderr.write("".join([*(f"note: {note}\n" for note in notes), *(f"rt4d: not compared: {line}\n" for line in pairs.failed)]))
+    if as_json:
+        listed = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in against]
+        said = {"summary": list(records(summary)), "against_physicians": listed, "failed": list(pairs.failed), "notes": notes}
+        sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+    else:
+        lines = [f"{' '.join(filter(None, (cohort, roi)))}: {each.statement}\n" for cohort, roi, each in against]
+        sys.stdout.write(as_text(summary) + "".join(lines) + f"Written to {out}\n")
+    return CHECK_FAILED if pairs.failed else 0
+
+
+def _against_physicians(table: pd.DataFrame, notes: list[str]) -> list[tuple[str, str, AgainstPhysicians]]:
+    """By cohort and ROI, of each machine, whether it is as close to physicians, in DSC, as they are to one another; where several drew."""
+    found = []
+    for (cohort, roi), part in table[table["error"] == ""].groupby(["cohort", "roi"], sort=False):
+        machines = part[part["pair"] == MACHINE_PHYSICIAN]["machine"] if (part["pair"] == PHYSICIANS).any() else ()
+        for machine in dict.fromkeys(machines):
+            try:
+                found.append((cohort, roi, against_physicians(list(records(part)), machine=machine)))
+            except InputError as error:
+                notes.append(f"{machine} is not set against the physicians' own agreement: {error}")
+    return found
+
+
+def as_text(summary: pd.DataFrame) -> str:
+    """The summary as a person reads it in a terminal; all of its metrics are in summary.csv."""
+    head = ("cohort", "pair", "ROI", "metric", "n", "patients", "median [IQR]", "95 % of median", "undefined", "failed")
+    rows = [head, *(_line(row) for row in records(summary[summary["metric"].isin(SHOWN)]))]
+    kept = [column for column in range(len(head)) if column != 0 or any(row[0] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in kept}
+    lines = ["  ".join(row[c].ljust(widths[c]) if c < 4 else row[c].rjust(widths[c]) for c in kept).rstrip() for row in rows]
+    return "\n".join([*lines, "IQR: first to third quartile. The interval is of the median, by bootstrap over patients.", ""])
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    median = "-" if row["median"] is None else f"{_number(row['median'])} [{_number(row['quartile_1'])}, {_number(row['quartile_3'])}]"
+    interval = "-" if row["interval_low"] is None else f"{_number(row['interval_low'])} to {_number(row['interval_high'])}"
+    counts = (str(row[name]) for name in ("n", "patients"))
+    return row["cohort"], row["pair"], row["roi"], TITLES[row["metric"]], *counts, median, interval, str(row["undefined"]), str(row["failed"])
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

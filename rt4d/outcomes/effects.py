@@ -1,0 +1,69 @@
+"""What a regression says of each covariate, and tests that follow a chi-square distribution."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rt4d.geometry import Floats
+
+NORMAL_95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The logarithm of a hazard ratio with its standard error; the hazard ratio is for one `unit` more of the covariate."""
+
+    coefficient: float
+    standard_error: float
+    unit: str = "per 1"
+
+    @property
+    def hazard_ratio(self) -> float:
+        return _exp(self.coefficient)
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        reach = NORMAL_95 * self.standard_error
+        return _exp(self.coefficient - reach), _exp(self.coefficient + reach)
+
+    @property
+    def p(self) -> float:
+        """Wald's test of no effect, two-sided."""
+        return math.erfc(abs(self.coefficient) / self.standard_error / math.sqrt(2))
+
+    def per(self, units: float, unit: str) -> Effect:
+        """The same effect for so many of the present units together: the same p, another hazard ratio."""
+        return Effect(self.coefficient * units, self.standard_error * abs(units), unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"hazard_ratio": self.hazard_ratio, "ci95": list(self.ci95), "p": self.p, "unit": self.unit}
+
+
+@dataclass(frozen=True, slots=True)
+class ChiSquare:
+    """A test whose statistic follows a chi-square distribution with so many degrees of freedom if there is nothing."""
+
+    statistic: float
+    degrees: int
+
+    @property
+    def p(self) -> float:
+        from scipy.special import gammaincc
+
+        return float(gammaincc(self.degrees / 2, max(0.0, self.statistic) / 2))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"statistic": self.statistic, "degrees_of_freedom": self.degrees, "p": self.p}
+
+
+def wald(coefficients: Floats, covariance: Floats) -> ChiSquare:
+    """The test that all coefficients are 0."""
+    return ChiSquare(float(coefficients @ np.linalg.solve(covariance, coefficients)), len(coefficients))
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))

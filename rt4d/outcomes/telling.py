@@ -1,0 +1,239 @@
+"""An analysis as JSON for scripts, and as sentences and tables that a clinician can read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rt4d.outcomes.analysis import Analysis, round_times
+from rt4d.outcomes.caveats import caveats
+from rt4d.outcomes.curves import Curve, at_risk
+from rt4d.outcomes.effects import Effect
+from rt4d.outcomes.proportional_hazards import TRANSFORM
+
+SCHEMA = "rt4d outcomes 1"
+
+
+def as_dict(found: Analysis) -> dict[str, Any]:
+    """The answer as JSON: `n`, `events` and `cox` (one joint model: per covariate hazard_ratio, ci95, p), and all that goes with it.
+
+    A covariate whose hazard ratio is refused keeps its name in `cox`, with nulls and the reason; the column that stands for it follows.
+    """
+    cohort, model = found.cohort, found.model
+    refused = {name: _refused(why, found.units.asked[name]) for name, why in found.units.refused.items()}
+    return {
+        "schema": SCHEMA,
+        "n": cohort.n,
+        "events": cohort.events,
+        "competing_events": cohort.competing_events,
+        "cox": refused | {name: _effect(found, name, effect) for name, effect in found.joint.items()},
+        "univariable": {name: _alone(found, name) for name in found.alone},
+        "adjusted_for_gtv_volume": _adjusted(found),
+        "competing": _competing(found),
+        "time": {"column": found.question.time, "unit": cohort.unit, "zero": found.question.time_zero, "median_follow_up": found.followed},
+        "variance": "robust by centre" if cohort.clusters else "from the information",
+        "centres": len(set(cohort.clusters)) if cohort.clusters else None,
+        "likelihood_ratio": model.likelihood_ratio.to_dict(),
+        "events_per_variable": found.events_per_variable,
+        "c_index": {"value": found.ranking.value, "ci95": list(found.ranking.ci95)},
+        "proportional_hazards": {
+            "transform": TRANSFORM,
+            "p": {name: test.p for name, test in found.proportional.by_covariate.items()},
+            "p_together": found.proportional.together.p,
+        },
+        "non_linearity_p": {name: None if test is None else test.p for name, test in found.bend.items()},
+        "survival": _curve(found.spared, found),
+        "lost_rows": list(cohort.lost),
+        "warnings": caveats(found),
+    }
+
+
+def _refused(why: str, instead: str) -> dict[str, Any]:
+    return {"hazard_ratio": None, "ci95": None, "p": None, "unit": None, "refused": why, "given_as": instead}
+
+
+def _effect(found: Analysis, name: str, effect: Effect) -> dict[str, Any]:
+    said = effect.to_dict()
+    if (units := found.units.in_cm3.get(name)) is not None:
+        said["per_cm3"] = effect.per(units, "per cm³").to_dict()
+    said["ci95_bootstrap"] = None if found.bootstrap is None else list(found.bootstrap[name])
+    return said
+
+
+def _alone(found: Analysis, name: str) -> dict[str, Any]:
+    alone = found.alone[name]
+    everyone = None if alone.everyone is None else {"n": alone.n, **alone.everyone.to_dict()}
+    return {**alone.effect.to_dict(), "p_holm": alone.p_holm, "p_benjamini_hochberg": alone.p_benjamini_hochberg, "everyone": everyone}
+
+
+def _adjusted(found: Analysis) -> dict[str, Any] | None:
+    if (adjusted := found.adjusted) is None:
+        return None
+    return {
+        "volume": adjusted.volume,
+        "n": adjusted.n,
+        "events": adjusted.events,
+        "before": {name: effect.to_dict() for name, effect in adjusted.before.items()},
+        "after": {name: effect.to_dict() for name, effect in adjusted.after.items()},
+        "of_volume": adjusted.of_volume.to_dict(),
+        "spearman_with_volume": adjusted.correlation,
+    }
+
+
+def _competing(found: Analysis) -> dict[str, Any] | None:
+    if (competing := found.competing) is None:
+        return None
+    return {
+        "fine_gray": {name: effect.to_dict() for name, effect in competing.fine_gray.items()},
+        "cumulative_incidence": {"event": _curve(competing.of_event, found), "competing_event": _curve(competing.of_competing, found)},
+    }
+
+
+def _curve(curve: Curve, found: Analysis) -> list[dict[str, Any]]:
+    times = round_times(found.cohort)
+    at, waiting = curve.at(times), at_risk(found.cohort, times)
+    return [
+        {"time": float(time), "value": float(at["value"][n]), "ci95": [float(at["low"][n]), float(at["high"][n])], "at_risk": int(waiting[n])}
+        for n, time in enumerate(times)
+    ]
+
+
+def as_text(found: Analysis) -> str:
+    """What a person reads in a terminal: who, the hazard ratios with their units, in words, the checks, and what to know before believing it."""
+    parts = [_who(found), _table(found, "Cox regression, all covariates in one model:", found.joint), _words(found.joint), _alone_text(found)]
+    parts += [_adjusted_text(found), _competing_text(found), _survival_text(found), _checks(found)]
+    notes = caveats(found)
+    parts.append("Before this is believed:\n" + "\n".join(f"  - {note}" for note in notes) if notes else "")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _who(found: Analysis) -> str:
+    cohort, question = found.cohort, found.question
+    events = [f"{cohort.events} with the event", *([f"{cohort.competing_events} with a competing event"] if cohort.competing_events else [])]
+    censored = cohort.n - cohort.events - cohort.competing_events
+    lost = f"; {len(cohort.lost)} more left out (something is missing)" if cohort.lost else ""
+    followed = "" if found.followed is None else f" Median follow-up {found.followed:g} {cohort.unit}."
+    centres = f" Variance robust by centre ({len(set(cohort.clusters))} centres)." if cohort.clusters else ""
+    zero = f", counted from {question.time_zero}" if question.time_zero else ""
+    who = f"{cohort.n} patients, {', '.join(events)} ({question.event}), {censored} censored{lost}"
+    return f"{who}. Time: {question.time}, {cohort.unit}{zero}.{followed}{centres}"
+
+
+def _table(found: Analysis, title: str, effects: dict[str, Effect]) -> str:
+    names = {name: f"{name}, {effect.unit}" for name, effect in effects.items()}
+    width = max(len(name) for name in names.values())
+    lines = [title, f"  {'':<{width}}  hazard ratio  95 % interval         p"]
+    for name, effect in effects.items():
+        lines.append(_line(names[name], effect, width))
+        if (units := found.units.in_cm3.get(name)) is not None:
+            lines.append(_line("  the same per cm³", effect.per(units, "per cm³"), width))
+    return "\n".join(lines)
+
+
+def _line(name: str, effect: Effect, width: int) -> str:
+    ratio, interval = _ratio(effect)
+    return f"  {name:<{width}}  {ratio:<12}  {interval:<20}  {_p(effect.p)}"
+
+
+def _ratio(effect: Effect) -> tuple[str, str]:
+    """A hazard ratio and its interval, with as many decimals as the interval is good for."""
+    digits = _digits(*effect.ci95)
+    return f"{effect.hazard_ratio:.{digits}f}", _span(*effect.ci95)
+
+
+def _span(low: float, high: float) -> str:
+    digits = _digits(low, high)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def _digits(low: float, high: float) -> int:
+    return min(9, max(2, 1 + math.ceil(-math.log10(max(1e-12, high - low)))))
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _words(effects: dict[str, Effect]) -> str:
+    return "\n".join(f"In words: {_sentence(name, effect)}" for name, effect in effects.items())
+
+
+def _sentence(name: str, effect: Effect) -> str:
+    low, high = effect.ci95
+    more = f"{name}, {effect.unit}" if effect.unit.startswith("against") else f"{effect.unit.removeprefix('per ')} more of {name}"
+    if effect.unit in ("per 1", "per cm³", "per mm³", "per mm", "per cm", "per Gy"):
+        more = f"{'1 ' if effect.unit != 'per 1' else ''}{effect.unit.removeprefix('per ')} more of {name}"
+    span = f"between {_change(low)} and {_change(high)}"
+    if effect.p < 0.05:
+        return f"{more} goes with a hazard {_change(effect.hazard_ratio)} ({span})."
+    return f"{more}: these patients show no association. The hazard may be anywhere {span}."
+
+
+def _change(ratio: float) -> str:
+    part = 100 * abs(ratio - 1)
+    size = f"{ratio:.3g} times as high" if ratio > 2 else f"{part:.2g} % {'higher' if ratio > 1 else 'lower'}"
+    return size if part >= 5e-7 else "the same"
+
+
+def _alone_text(found: Analysis) -> str:
+    if len(found.alone) == 1 and not any(alone.everyone for alone in found.alone.values()):
+        return ""
+    text = _table(found, "Each covariate alone, in the same patients:", {name: alone.effect for name, alone in found.alone.items()})
+    if len(found.alone) > 1:
+        text += f"\n  Holm's p for {len(found.alone)} tried: " + ", ".join(f"{name} {_p(alone.p_holm)}" for name, alone in found.alone.items())
+    for name, alone in found.alone.items():
+        if alone.everyone is not None:
+            ratio, interval = _ratio(alone.everyone)
+            text += f"\n  {name} in all {alone.n} patients who have it: {ratio} ({interval}), p {_p(alone.everyone.p)}"
+    return text
+
+
+def _adjusted_text(found: Analysis) -> str:
+    if (adjusted := found.adjusted) is None:
+        return ""
+    lines = [f"Adjusted for the GTV's volume ({adjusted.volume}, known of {adjusted.n} patients with {adjusted.events} events):"]
+    for name, after in adjusted.after.items():
+        before, (now, interval) = _ratio(adjusted.before[name]), _ratio(after)
+        lines.append(f"  {name}, {after.unit}: {before[0]} ({before[1]}) before, {now} ({interval}), p {_p(after.p)} after")
+        lines.append(f"  Spearman's correlation of {name} with that volume: {adjusted.correlation[name]:.2f}")
+    return "\n".join(lines)
+
+
+def _competing_text(found: Analysis) -> str:
+    if (competing := found.competing) is None:
+        return ""
+    text = _table(found, "Fine and Gray, all covariates in one model (subdistribution hazards: how incidence goes with them):", competing.fine_gray)
+    text += "\n  Cumulative incidence of the event and of the competing one:"
+    for event, other in zip(_curve(competing.of_event, found), _curve(competing.of_competing, found), strict=True):
+        text += f"\n    {event['time']:8.5g} {found.cohort.unit}  {_percent(event)}   {_percent(other)}   {event['at_risk']} at risk"
+    return text
+
+
+def _survival_text(found: Analysis) -> str:
+    if found.cohort.competing_events:
+        return ""
+    lines = [f"  {each['time']:8.5g} {found.cohort.unit}  {_percent(each)}   {each['at_risk']} at risk" for each in _curve(found.spared, found)]
+    return "Free of the event (Kaplan–Meier):\n" + "\n".join(lines)
+
+
+def _percent(each: dict[str, Any]) -> str:
+    return f"{100 * each['value']:.0f} % ({100 * each['ci95'][0]:.0f} to {100 * each['ci95'][1]:.0f})"
+
+
+def _checks(found: Analysis) -> str:
+    low, high = found.ranking.ci95
+    bends = ", ".join(f"{name} {_p(test.p)}" for name, test in found.bend.items() if test is not None) or "too few different values"
+    proportional = ", ".join(f"{name} {_p(test.p)}" for name, test in found.proportional.by_covariate.items())
+    together = _p(found.proportional.together.p)
+    chance, variables = found.model.likelihood_ratio.p, found.events_per_variable
+    boots = "none" if found.bootstrap is None else ", ".join(f"{name} {_span(*each)}" for name, each in found.bootstrap.items())
+    return "\n".join(
+        (
+            "Checks of the model:",
+            f"  likelihood ratio of all covariates: p {_p(chance)}; {variables:.0f} events per covariate",
+            f"  C-index {found.ranking.value:.2f} ({low:.2f} to {high:.2f}, bootstrap; 0.5 is chance; in the patients that the model was made from)",
+            f"  proportional hazards (scaled Schoenfeld residuals, time as {TRANSFORM}): p {proportional}; together {together}",
+            f"  straight line against restricted cubic spline: p {bends}",
+            f"  bootstrap interval of the hazard ratio: {boots}",
+        )
+    )

@@ -1,0 +1,101 @@
+"""A compared cohort as files: its pairs, their summary, and the figures that a paper prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rt4d.agreement.bland_altman import BlandAltman, bland_altman
+from rt4d.agreement.cohort import CohortPairs, extremes, write_table
+from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN
+from rt4d.agreement.cohort_table import ContourRow, ContourTable
+from rt4d.contour_files import ContourFiles
+from rt4d.errors import InputError
+from rt4d.figures import agreement as plots
+from rt4d.figures.overlays import Case, case_overlays
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+BOXES = ("dice", "surface_dice", "hd95_mm", "mean_surface_distance_mm")
+
+
+def write_cohort(
+    folder: Path, pairs: CohortPairs, summary: pd.DataFrame, contours: ContourTable, *, parquet: bool = False, assume_same_frame: bool = False
+) -> list[str]:
+    """Write cohort.csv (or .parquet), summary.csv and figures (PNG and SVG) into a folder; what could not be shown, and why.
+
+    Figures: boxes of four metrics; of each ROI volumes and limits of agreement; and the worst, median and best case by DSC where the table
+    names CTs.
+    """
+    write_table(folder / ("cohort.parquet" if parquet else "cohort.csv"), pairs.table)
+    write_table(folder / "summary.csv", summary)
+    notes = []
+    for name, draw in _figures(pairs.table, contours, assume_same_frame=assume_same_frame):
+        try:
+            figure = draw()
+        except InputError as error:
+            notes.append(f"no figure {name}: {error}")
+            continue
+        figure.savefig(folder / f"{name}.png", dpi=200)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    return notes
+
+
+def _limits_of_volume(table: pd.DataFrame) -> BlandAltman:
+    """Limits of agreement of a machine's volumes with the physicians' (the mean of several) over patients; of ratios where they span a wide range."""
+    machine, physician = _volumes(table)
+    both = np.array([*machine.values(), *physician.values()])
+    ratio = bool(both.size and both.min() > 0 and both.max() > plots.LOGARITHMIC_FROM * both.min())
+    several = table.groupby(["cohort", "patient", "machine"])["physician"].nunique().max() > 1
+    labels = ("machine", "physicians' mean" if several else "physician")
+    return bland_altman(machine, physician, quantity="volume", unit="cm³", labels=labels, ratio=ratio)
+
+
+def _figures(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    there = table[table["error"] == ""]
+    if there.empty:
+        return
+    for metric in BOXES:
+        yield metric, lambda metric=metric: plots.metric_boxes(there, metric)  # type: ignore[misc]
+    against = there[there["pair"] == MACHINE_PHYSICIAN]
+    rois = list(dict.fromkeys(against["roi"]))
+    for roi in rois:
+        ending = "" if len(rois) == 1 else "_" + re.sub(r"[^A-Za-z0-9._-]", "_", roi)
+        part = against[against["roi"] == roi]
+        yield f"volumes{ending}", lambda part=part: plots.volume_scatter(part["volume_machine_cm3"], part["volume_physician_cm3"])  # type: ignore[misc]
+        yield f"bland_altman{ending}", lambda part=part: plots.bland_altman_plot(_limits_of_volume(part))  # type: ignore[misc]
+    if rois and any(row.ct for row in contours.rows):
+        yield "cases", lambda: case_overlays(_cases(against, contours, assume_same_frame=assume_same_frame))
+
+
+def _volumes(table: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
+    means = table.groupby(["cohort", "patient", "machine"], sort=False)[["volume_machine_cm3", "volume_physician_cm3"]].mean()
+    names = [" ".join(filter(None, map(str, key))) for key in means.index]
+    return tuple(dict(zip(names, means[column].astype(float), strict=True)) for column in means.columns)  # type: ignore[return-value]
+
+
+def _cases(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> list[Case]:
+    """The worst, median and best pair of machine and physician, read once more for the picture."""
+    return [_case(name, row, contours, assume_same_frame=assume_same_frame) for name, row in extremes(table).items()]
+
+
+def _case(name: str, row: dict[str, Any], contours: ContourTable, *, assume_same_frame: bool) -> Case:
+    ours = [each for each in contours.rows if each.target == (row["cohort"], row["patient"], row["roi"])]
+    machine, physician = (_of(ours, row[who]) for who in ("machine", "physician"))
+    files = {ct: ContourFiles(on=ct or None, assume_same_frame=assume_same_frame) for ct in (machine.ct, physician.ct)}
+    masks = [files[each.ct].read(each.contour).mask for each in (machine, physician)]
+    ct = files[physician.ct].ct or files[machine.ct].ct
+    if ct is None:
+        raise InputError("No CT is named", where=f"rows {machine.row} and {physician.row}", do="Name it in the column ct")
+    title = f"{name}: {row['patient']}, DSC {row['dice']:.2f}"
+    return Case(title, ct.volume, *masks)
+
+
+def _of(rows: list[ContourRow], observer: str) -> ContourRow:
+    return next(row for row in rows if row.observer == observer)
