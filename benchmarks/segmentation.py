@@ -1,15 +1,18 @@
 """How well the segmenter finds and outlines tumours: on synthetic scans of held-back shapes and textures, and on real planning CTs.
 
     python benchmarks/synthetic_scans.py DATA HELD --scans 120 --seed 900000 --part held
-    python benchmarks/segmentation.py scans HELD [--bundle NAME] [--figures FILE.json]
-    python benchmarks/segmentation.py real DATA [--bundle NAME] [--figures FILE.json]
+    python benchmarks/segmentation.py scans HELD [--bundle NAME] [--hosts generated] [--card BUNDLE]
+    python benchmarks/segmentation.py real DATA [--bundle NAME] [--card BUNDLE]
+    python benchmarks/segmentation.py thresholds CASES --held-back TRAINING/fold0/cases.json --bundle NAME
 
-The whole of `rt4d.segment` is run, as a user would. A candidate is *on* a lesion where at least a tenth of it lies there. A lesion is *found* where a
-kept candidate on it holds at least a tenth of it. False positives: kept candidates that are on no lesion. DSC, surface DSC (2 mm) and HD95 are those
+The whole of `rt4d.segment` is run, as a user would. A candidate is *on* a lesion where at least a tenth of it lies there; a lesion is *found* where
+the kept candidates on it hold at least a tenth of it; a kept candidate on no lesion is a false positive. DSC, surface DSC (2 mm) and HD95 are those
 of the union of the candidates on a lesion; a lesion that was not found counts with DSC 0 and no HD95. 'At a point' is `--point` at the voxel deepest
-inside the lesion. Intervals are exact (Clopper-Pearson) for shares, and by bootstrap over scans for false positives per scan. A lesion here is a
-connected piece; of the real CTs it is the physician's whole GTV (ROI), in one piece or ten. Chests `generated-…` are formulas of their own seeds;
-`thorax_no_tumour` is the one real chest, which training saw too, bent otherwise.
+inside the lesion. A lesion here is a connected piece; of the real CTs it is the physician's whole GTV (ROI), in one piece or ten. Chests
+`generated-…` are formulas of their own seeds; `thorax_no_tumour` is the one real chest, which training saw too, bent otherwise.
+
+`thresholds` tells what a bundle's thresholds are chosen by: CASES is the folder that it was trained on and cases.json the list that `rt4d train`
+leaves beside its checkpoints, so that only scans are looked at that it never learnt from, and none that the other two report on.
 """
 
 from __future__ import annotations
@@ -19,65 +22,58 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from itv import real_ct
-from scipy import ndimage, stats
+from scipy import ndimage
 
 import rt4d
-from rt4d.agreement import dice, surface_distances
+from rt4d.agreement import BY_VOLUME, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
+from rt4d.agreement.detection import ALL
 from rt4d.errors import InputError
 from rt4d.geometry import Triple
-from rt4d.segmentation.cases import FULL_SHARE, read_case
+from rt4d.segmentation.bundle import Bundle, read_bundle
+from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates
+from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
+from rt4d.segmentation.inference import probability
+from rt4d.segmentation.training.card import rewrite_card
 from rt4d.segmentation.training.folds import case_paths
 from rt4d.volumes import Mask, Volume
 
-ON, FOUND, TOLERANCE_MM = 0.1, 0.1, 2.0
-STRATA_CM3 = ((0.0, 1.0), (1.0, 5.0), (5.0, 30.0), (30.0, 100.0), (100.0, 1000.0))
-SEED = 5
-Scan = tuple[str, Volume, list[Mask]]
+RULE = Overlap(of_machine=0.1, of_physician=0.1)
+THRESHOLDS, SMALLEST_CM3 = (0.3, 0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
+RATES = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Lesion:
-    """One lesion of one scan: what came out without any input, and at a point."""
+class Outlined:
+    """How one lesion of one scan came out without any input, and at a point; None of what there is not."""
 
     scan: str
     volume_cm3: float
-    found: bool
     dice: float
-    surface_dice: float | None
+    surface_dice: float
     hd95_mm: float | None
     dice_at_point: float
 
 
-def looked_at(scan: str, image: Volume, lesions: Sequence[Mask], *, bundle: str | None) -> tuple[list[Lesion], int]:
-    """Every lesion of a scan, and how many kept candidates lie on none."""
-    kept = [one.mask for one in rt4d.segment(image, bundle=bundle).kept]
-    on = [[share_on(mask, lesion) >= ON for mask in kept] for lesion in lesions]
-    false = sum(not any(each[n] for each in on) for n in range(len(kept)))
-    results = []
-    for lesion, theirs in zip(lesions, on, strict=True):
-        mine = [mask for mask, here in zip(kept, theirs, strict=True) if here]
-        union = Mask(np.any([mask.inside for mask in mine], axis=0), image.geometry) if mine else None
-        if union is None or share_on(lesion, union) < FOUND:
-            results.append(Lesion(scan, lesion.volume_cm3, False, 0.0, 0.0, None, at_point(image, lesion, bundle=bundle)))
-            continue
-        near, hd95 = surfaces(union, lesion)
-        results.append(Lesion(scan, lesion.volume_cm3, True, dice(union, lesion), near, hd95, at_point(image, lesion, bundle=bundle)))
-    return results, false
+def matched(candidates: Sequence[Candidate], lesions: Sequence[Mask]) -> Matching:
+    seen = [one for one in candidates if not one.part.is_empty]
+    return match(lesions_of([one.mask for one in seen], scores=[one.score for one in seen]), lesions_of(lesions), rule=RULE)
 
 
-def share_on(mask: Mask, other: Mask) -> float:
-    return float(np.count_nonzero(mask.inside & other.inside) / np.count_nonzero(mask.inside))
-
-
-def surfaces(mask: Mask, other: Mask) -> tuple[float, float]:
-    """Surface DSC at 2 mm and HD95, as `rt4d.compare` defines them."""
-    found = surface_distances(mask, other)
-    return found.surface_dice(TOLERANCE_MM), found.hausdorff_mm(95)
+def outlined(scan: str, found: Matching, at_point: Sequence[float]) -> list[Outlined]:
+    rows = []
+    for n, (lesion, pointed) in enumerate(zip(found.physician, at_point, strict=True)):
+        union = np.zeros(lesion.geometry.shape, bool)
+        for one, here in zip(found.machine, found.pairs[:, n], strict=True):
+            if here and found.is_found[n]:
+                union |= one.mask.inside
+        seen = compare(Mask(union, lesion.geometry), lesion.mask)
+        rows.append(Outlined(scan, lesion.volume_cm3, seen.dice or 0.0, seen.surface_dice or 0.0, seen.hd95_mm, pointed))
+    return rows
 
 
 def at_point(image: Volume, lesion: Mask, *, bundle: str | None) -> float:
@@ -96,16 +92,20 @@ def deepest(mask: Mask) -> Triple:
     return float(x), float(y), float(z)
 
 
-def synthetic(folder: Path, hosts: str) -> Iterator[Scan]:
+def lesions_of_case(case: Case) -> list[Mask]:
+    whole = case.lesions >= FULL_SHARE / 2
+    lesions = [Mask(whole & (case.owner == n), case.geometry) for n in range(1, case.lesion_count + 1)]
+    return [mask for mask in lesions if not mask.is_empty]
+
+
+def synthetic(folder: Path, hosts: str) -> Iterator[tuple[str, Volume, list[Mask]]]:
     for path in case_paths(folder):
         case = read_case(path)
         if hosts in case.host:
-            whole = case.lesions >= FULL_SHARE / 2
-            lesions = [Mask(whole & (case.owner == n), case.geometry) for n in range(1, case.lesion_count + 1)]
-            yield f"{path.stem} {case.host}", Volume(case.hu, case.geometry), [mask for mask in lesions if not mask.is_empty]
+            yield f"{path.stem} {case.host}", Volume(case.hu, case.geometry), lesions_of_case(case)
 
 
-def real(data: Path) -> Iterator[Scan]:
+def real(data: Path) -> Iterator[tuple[str, Volume, list[Mask]]]:
     for patient, rois in (("lung1_001", ("GTV-1",)), ("lung1_002", ("gtv-1",)), ("lung1_007", ("gtv-1", "gtv-2"))):
         drawn = [real_ct(data / patient, roi) for roi in rois]
         yield f"{patient} ({', '.join(rois)})", drawn[0][0].volume, [mask for _, mask in drawn]
@@ -114,62 +114,107 @@ def real(data: Path) -> Iterator[Scan]:
     yield "4dct_philips, phase 50 (by threshold)", ct.reference.volume, [gtv]
 
 
-def tables(found: Sequence[Lesion], false: Sequence[int]) -> dict[str, dict[str, object]]:
-    """Rows of figures by size, and of all."""
-    rows: dict[str, dict[str, object]] = {}
-    for low, high in (*STRATA_CM3, (0.0, 1e9)):
-        inside = [one for one in found if low <= one.volume_cm3 < high]
-        if inside:
-            rows["all" if high > 1e6 else f"{low:g} to {high:g} cm³"] = row(inside)
-    if false:
-        means = np.random.default_rng(SEED).choice(false, (2000, len(false))).mean(axis=1)
-        low, high = np.percentile(means, [2.5, 97.5])
-        rows["all"]["false positives per scan"] = f"{np.mean(false):.2f} ({low:.2f}-{high:.2f})"
-    return rows
+def measure(scans: Iterator[tuple[str, Volume, list[Mask]]], *, bundle: str | None, card: Path | None, title: str, each: bool) -> None:
+    """Print every scan while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
+    kept, every, rows = [], [], []
+    for name, image, lesions in scans:
+        began = time.perf_counter()
+        found = rt4d.segment(image, bundle=bundle)
+        seconds = time.perf_counter() - began
+        kept.append(Scan(name, matched(found.kept, lesions)))
+        every.append(Scan(name, matched(found.candidates, lesions)))
+        new = outlined(name, kept[-1].matching, [at_point(image, lesion, bundle=bundle) for lesion in lesions])
+        rows += new
+        told = "; ".join(f"{one.volume_cm3:.1f} cm³ DSC {one.dice:.2f}, at a point {one.dice_at_point:.2f}" for one in new)
+        wrong = len(kept[-1].matching.false_positive)
+        print(f"{name}: {told or 'no lesion'}; false positives {wrong} ({seconds:.0f} s)", file=sys.stderr, flush=True)
+    detected, curve = detection_in(kept, strata=BY_VOLUME), froc(every)
+    print(detected, curve, sep="\n\n", end="\n\n")
+    table = {f"{one.scan}, {one.volume_cm3:.1f} cm³": outlines([one]) for one in rows} if each else by_size(rows)
+    for title, values in table.items():
+        print(f"{title:<44}" + "   ".join(f"{name} {value}" for name, value in values.items()))
+    if card is not None:
+        found_rows = {
+            str(row.stratum): {
+                "found": str(row.sensitivity),
+                "false positives per scan": f"{row.false_positives_per_scan:.2f}",
+                "95 %": "" if row.false_positive_interval is None else "{:.2f}–{:.2f}".format(*row.false_positive_interval),
+            }
+            for row in detected.lesions
+        }
+        rewrite_card(card, {f"{title}: outlines": table} | ({} if each else {f"{title}: lesions found": found_rows}))
 
 
-def row(lesions: Sequence[Lesion]) -> dict[str, object]:
-    hits = sum(one.found for one in lesions)
-    interval = stats.binomtest(hits, len(lesions)).proportion_ci(method="exact")
-    far = [one.hd95_mm for one in lesions if one.hd95_mm is not None]
+def by_size(rows: Sequence[Outlined]) -> dict[str, dict[str, object]]:
+    inside: dict[Stratum, list[Outlined]] = {stratum: [one for one in rows if stratum.low <= one.volume_cm3 < stratum.high] for stratum in BY_VOLUME}
+    return {str(stratum): outlines(some) for stratum, some in {**inside, ALL: list(rows)}.items() if some}
+
+
+def outlines(rows: Sequence[Outlined]) -> dict[str, object]:
+    far = [one.hd95_mm for one in rows if one.hd95_mm is not None]
+    low, median, high = np.percentile([one.dice for one in rows], [25, 50, 75])
     return {
-        "lesions": len(lesions),
-        "found": f"{hits / len(lesions):.2f} ({interval.low:.2f}-{interval.high:.2f})",
-        "DSC (median)": round(float(np.median([one.dice for one in lesions])), 3),
-        "surface DSC 2 mm": round(float(np.median([one.surface_dice for one in lesions if one.surface_dice is not None])), 3),
+        "lesions": len(rows),
+        "DSC": f"{median:.3f}" if len(rows) == 1 else f"{median:.3f} [{low:.2f}-{high:.2f}]",
+        "surface DSC 2 mm": round(float(np.median([one.surface_dice for one in rows])), 3),
         "HD95 of the found, mm": round(float(np.median(far)), 1) if far else None,
-        "DSC at a point": round(float(np.median([one.dice_at_point for one in lesions])), 3),
+        "DSC at a point": round(float(np.median([one.dice_at_point for one in rows])), 3),
     }
 
 
-def single(one: Lesion) -> dict[str, object]:
-    return {"DSC": round(one.dice, 3), "surface DSC 2 mm": one.surface_dice, "HD95, mm": one.hd95_mm, "DSC at a point": round(one.dice_at_point, 3)}
+def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
+    """Print, for each threshold of the probability and smallest volume, the outlines, and which score gives which sensitivity and false positives."""
+    scans: dict[tuple[float, float], list[Scan]] = {}
+    rows: dict[float, list[Outlined]] = {}
+    for number, name in enumerate(names, start=1):
+        case = read_case(cases / name)
+        image, lesions = Volume(case.hu, case.geometry), lesions_of_case(case)
+        everywhere = probability(image, bundle)
+        clicked = [(probability(image, bundle, point_mm=deepest(mask)), deepest(mask), mask) for mask in lesions]
+        for threshold in THRESHOLDS:
+            loose = replace(bundle, threshold=threshold, threshold_at_point=threshold, candidate_score=0.0, smallest_cm3=0.0)
+            candidates = find_candidates(everywhere, loose, case.geometry)
+            for smallest in SMALLEST_CM3:
+                large = [one for one in candidates if one.volume_cm3 >= smallest]
+                scans.setdefault((threshold, smallest), []).append(Scan(name, matched(large, lesions)))
+            pointed = []
+            for near, point, mask in clicked:
+                try:
+                    pointed.append(dice(candidate_at(near, loose, case.geometry, point).mask, mask))
+                except InputError:
+                    pointed.append(0.0)
+            rows.setdefault(threshold, []).extend(outlined(name, matched(candidates, lesions), pointed))
+        print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
+    for threshold, some in rows.items():
+        print(f"threshold {threshold:g}: " + "   ".join(f"{name} {value}" for name, value in outlines(some).items()))
+        for smallest in SMALLEST_CM3:
+            curve = froc(scans[threshold, smallest])
+            said = []
+            for rate in RATES:
+                good = np.flatnonzero(curve.false_positives_per_scan <= rate)
+                score = f"score {curve.thresholds[good[-1]]:.2f}: " if good.size else ""
+                said.append(f"{score}{curve.sensitivity_at(rate):.3f} at {rate:g}")
+            print(f"  from {smallest:g} cm³, sensitivity at false positives per scan: " + ";  ".join(said))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("scans", "real"))
+    parser.add_argument("which", choices=("scans", "real", "thresholds"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--bundle")
     parser.add_argument("--hosts", default="", help="scans whose chest has this in its name: generated, thorax_no_tumour")
-    parser.add_argument("--figures", type=Path, help="write the rows into this JSON file too, for rt4d.segmentation.training.card.rewrite_card")
+    parser.add_argument("--held-back", type=Path, help="cases.json of the training whose thresholds are asked for")
+    parser.add_argument("--most", type=int, default=1000, help="look at no more scans than this")
+    parser.add_argument("--card", type=Path, help="write the figures into the model card of this bundle's folder too")
     given = parser.parse_args()
+    if given.which == "thresholds":
+        names = json.loads(given.held_back.read_text(encoding="utf-8"))["held_back"]
+        thresholds(given.data, names[: given.most], read_bundle(given.bundle))
+        return
     scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
-    found: list[Lesion] = []
-    false: list[int] = []
-    for name, image, lesions in scans:
-        began = time.perf_counter()
-        new, wrong = looked_at(name, image, lesions, bundle=given.bundle)
-        found += new
-        false.append(wrong)
-        told = "; ".join(f"{one.volume_cm3:.1f} cm³ DSC {one.dice:.2f}, at a point {one.dice_at_point:.2f}" for one in new)
-        print(f"{name}: {told or 'no lesion'}; false positives {wrong} ({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
-    rows = tables(found, false) if given.which == "scans" else {one.scan + f", {one.volume_cm3:.1f} cm³": single(one) for one in found}
-    for title, figures in rows.items():
-        print(f"{title:<44}" + "   ".join(f"{name} {value}" for name, value in figures.items()))
-    print(f"{len(false)} scans, {len(found)} lesions; false positives per scan {np.mean(false):.2f}")
-    if given.figures:
-        given.figures.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    some = (scan for _, scan in zip(range(given.most), scans, strict=False))
+    title = f"`benchmarks/segmentation.py {' '.join(part for part in (given.which, given.hosts and f'--hosts {given.hosts}') if part)}`"
+    measure(some, bundle=given.bundle, card=given.card, title=title, each=given.which == "real")
 
 
 if __name__ == "__main__":

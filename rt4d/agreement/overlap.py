@@ -14,6 +14,8 @@ from rt4d.geometry import POSITION_TOLERANCE_MM, Floats, Geometry
 from rt4d.resampling import level_that_keeps_volume, sampled_distance_mm
 from rt4d.volumes import Mask
 
+ROUNDING_MM3 = 1e-3
+"""Sums over slices in another order differ by as much; a voxel is larger."""
 MOST_POINTS = 6e6
 """So many points at most measure the overlap between two grids, for either mask; of larger ones they lie farther apart."""
 
@@ -139,7 +141,7 @@ def _from(box: Slices, part: Slices) -> Slices:
 
 
 def _beyond(mm3: float) -> tuple[str, ...]:
-    if mm3 <= 0:
+    if mm3 < ROUNDING_MM3:
         return ()
     return (f"{mm3 / 1000:.2f} cm³ of the machine's contour lie beyond the physician's grid: counted in its volume, no false-positive voxels",)
 

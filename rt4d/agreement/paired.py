@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rt4d.agreement.intervals import LEVEL, Interval
-from rt4d.agreement.signed_rank import SignedRank, hodges_lehmann, hodges_lehmann_interval, signed_rank
+from rt4d.agreement.ranks import SignedRank, hodges_lehmann, hodges_lehmann_interval, signed_rank
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rt4d.agreement.against_physicians import AgainstPhysicians, against_physicians
 from rt4d.agreement.cohort import METRICS, compare_cohort, records, summarise
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PHYSICIANS
 from rt4d.agreement.cohort_table import read_contour_table
+from rt4d.agreement.non_inferiority import AgainstPhysicians, against_physicians
 from rt4d.cli.screen import progress
 from rt4d.errors import InputError
 from rt4d.figures.agreement import METRICS as TITLES

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rt4d.agreement.bland_altman import BlandAltman
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, MACHINES, PHYSICIANS
 from rt4d.agreement.detection import Detection
-from rt4d.agreement.froc import Froc
+from rt4d.agreement.froc_curve import Froc
+from rt4d.agreement.limits_of_agreement import BlandAltman
 from rt4d.errors import InputError
 from rt4d.figures.target import INK, QUIET
 from rt4d.geometry import Floats

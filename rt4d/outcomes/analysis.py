@@ -11,8 +11,9 @@ import numpy as np
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
 from rt4d.outcomes.adjusting import GTV_COLUMNS, Adjusted, adjusted_for_volume
-from rt4d.outcomes.columns import require_column
+from rt4d.outcomes.columns import as_numbers, require_column
 from rt4d.outcomes.competing_risk_sets import censoring
+from rt4d.outcomes.complete import misses
 from rt4d.outcomes.cox import Regression, cox
 from rt4d.outcomes.curves import Curve, cumulative_incidence, kaplan_meier
 from rt4d.outcomes.effects import ChiSquare, Effect
@@ -21,6 +22,7 @@ from rt4d.outcomes.multiplicity import benjamini_hochberg, holm
 from rt4d.outcomes.proportional_hazards import ProportionalHazards, proportional_hazards
 from rt4d.outcomes.ranking import Ranking, c_index
 from rt4d.outcomes.refitting import bootstrap_hazard_ratios
+from rt4d.outcomes.sensitivity import Variant, per_deviation, without
 from rt4d.outcomes.splines import non_linearity
 from rt4d.outcomes.table import Cohort, Unit, cohort_from_table
 from rt4d.outcomes.voxel_units import VOXEL_VOLUME, InUnits, in_units
@@ -93,6 +95,7 @@ class Analysis:
     followed: float | None
     spared: Curve
     competing: Competing | None
+    variants: tuple[Variant, ...]
 
     @property
     def cohort(self) -> Cohort:
@@ -125,6 +128,7 @@ def analyse(table: pd.DataFrame, question: Question, *, repetitions: int = REPET
         followed=_followed(cohort),
         spared=kaplan_meier(cohort),
         competing=_competing(cohort, names, units) if question.competing else None,
+        variants=_variants(cohort, names, units),
     )
 
 
@@ -173,6 +177,18 @@ def _adjusted(units: InUnits, question: Question) -> Adjusted | None:
     return Adjusted(
         found.volume, found.n, found.events, _said(found.before, units), _said(found.after, units), found.of_volume, found.correlation, found.notes
     )
+
+
+def _variants(cohort: Cohort, names: Sequence[str], units: InUnits) -> tuple[Variant, ...]:
+    """What the result would be without the misses, and with bare numbers of voxels where their sizes differ; none where it cannot be said."""
+    missed = [int(row) for row in units.table.index[misses(units.table)]]
+    rows = list(cohort.rows)
+    counts = {units.asked[name]: (name, as_numbers(units.table[name].loc[rows])) for name in units.refused}
+    try:
+        rest = without(cohort, names, rows=missed)
+        return (*([rest] if rest else []), *(per_deviation(cohort, names, counts=counts) if counts else []))
+    except InputError:
+        return ()
 
 
 def _bend(cohort: Cohort, names: Sequence[str], of: str) -> ChiSquare | None:

@@ -34,8 +34,9 @@ def predicted_risk(model: Regression, time: float) -> Floats:
         last = f"more than 0 and at most {model.cohort.time.max():g} {model.cohort.unit}"
         raise InputError("Nobody was followed until then", expected=last, found=f"{time:g}")
     events = model.sets.time[model.sets.events]
-    baseline = float(model.maximum.moments.hazard[events <= time].sum())
-    return np.asarray(1 - np.exp(-baseline * np.exp(model.linear_predictor)), dtype=float)
+    at = model.maximum.moments
+    hazard = float(at.hazard[events <= time].sum())
+    return np.asarray(1 - np.exp(-hazard * np.exp(model.linear_predictor - at.highest)), dtype=float)
 
 
 def calibration(model: Regression, time: float, *, groups: int = 4) -> tuple[CalibrationGroup, ...]:

@@ -60,6 +60,17 @@ class ChiSquare:
         return {"statistic": self.statistic, "degrees_of_freedom": self.degrees, "p": self.p}
 
 
+def span(low: float, high: float) -> str:
+    """An interval of hazard ratios in as many decimals as it is good for: '0.85 to 1.11', '1.0009 to 1.0026'."""
+    digits = decimals(low, high)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def decimals(low: float, high: float) -> int:
+    """How many decimals tell the ends of an interval apart, at least two."""
+    return min(9, max(2, 1 + math.ceil(-math.log10(max(1e-12, high - low)))))
+
+
 def wald(coefficients: Floats, covariance: Floats) -> ChiSquare:
     """The test that all coefficients are 0."""
     return ChiSquare(float(coefficients @ np.linalg.solve(covariance, coefficients)), len(coefficients))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,8 +21,8 @@ KINDS = ".csv, .tsv, .xlsx or .parquet"
 def read_table(path: Path) -> pd.DataFrame:
     """A table as a frame indexed by the row numbers of a spreadsheet: the header is row 1, the first patient row 2.
 
-    A text file may be separated by commas, semicolons (its decimals may then be commas) or tabs. Raises NotFoundError, and InputError for
-    another kind of file, no rows, and a column that is there twice.
+    Empty rows are passed over, but counted. A text file may be separated by commas, semicolons (its decimals may then be commas) or tabs.
+    Raises NotFoundError, and InputError for another kind of file, no rows, and a column that is there twice.
     """
     if not path.is_file():
         raise NotFoundError("There is no such table", where=path)
@@ -33,9 +34,10 @@ def read_table(path: Path) -> pd.DataFrame:
     else:
         raise InputError("This is not a kind of table that can be read", where=path, expected=KINDS, found=suffix or "no suffix")
     table.columns = [str(name).strip() for name in table.columns]
+    table.index = np.arange(2, len(table) + 2)
+    table = table.dropna(how="all")
     if len(table) == 0:
         raise InputError("The table has no rows", where=path)
-    table.index = np.arange(2, len(table) + 2)
     return table
 
 
@@ -69,10 +71,10 @@ def _extra(path: Path, suffix: str) -> pd.DataFrame:
         table = pd.read_excel(path, engine="openpyxl") if suffix == ".xlsx" else pd.read_parquet(path, engine="pyarrow")
     except ImportError:
         raise InputError(f"{suffix} tables need an extra library", where=path, do="pip install 'rt4d[tables]', or save the table as CSV") from None
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, BadZipFile) as error:
         raise InputError("The table cannot be read", where=path, expected=f"a {suffix} file", found=" ".join(str(error).split())[:200]) from None
     _refuse_double([str(name).strip() for name in table.columns], path)
-    return table.dropna(how="all") if suffix == ".xlsx" else table
+    return table
 
 
 def _refuse_double(names: list[str], path: Path) -> None:

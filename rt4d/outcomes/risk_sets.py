@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ class RiskSets:
     efron: events at one time share their risk set (Efron 1977); otherwise each sees all of it (Breslow 1974).
     carried, shape (n,), and share, one per event: a patient who is no longer followed stays at risk at a later event with the weight
     carried × share. That is Fine and Gray's weighting of those who had a competing event; for Cox both are None.
+
+    Found once: the places of the events in order of time; of each event the first patient whose time is not earlier, the first and one past
+    the last of the events at its time, and the part of those that Efron takes out of the risk set (0/d, 1/d … (d-1)/d; Breslow: 0).
     """
 
     x: Floats
@@ -29,26 +32,20 @@ class RiskSets:
     efron: bool = True
     carried: Floats | None = None
     share: Floats | None = None
+    events: Indices = field(init=False)
+    first_at_risk: Indices = field(init=False)
+    first_tied: Indices = field(init=False)
+    past_tied: Indices = field(init=False)
+    tie_shares: Floats = field(init=False)
 
-    @property
-    def events(self) -> Indices:
-        """The places of the events, in order of time."""
-        return np.flatnonzero(self.happened)
-
-    @property
-    def first_at_risk(self) -> Indices:
-        """Of each event, the first patient (in order of time) whose time is not earlier."""
-        return np.searchsorted(self.time, self.time[self.events], side="left")
-
-    @property
-    def tie_shares(self) -> Floats:
-        """Of each event, the part of the events at its time that Efron takes out of the risk set: 0/d, 1/d … (d-1)/d."""
-        times = self.time[self.events]
-        if not self.efron:
-            return np.zeros(len(times))
-        first = np.searchsorted(times, times, side="left")
-        tied = np.searchsorted(times, times, side="right") - first
-        return np.asarray((np.arange(len(times)) - first) / tied, dtype=float)
+    def __post_init__(self) -> None:
+        events = np.flatnonzero(self.happened)
+        times = self.time[events]
+        first, past = (np.searchsorted(times, times, side=side) for side in ("left", "right"))
+        shares = (np.arange(len(times)) - first) / (past - first) if self.efron else np.zeros(len(times))
+        found = {"events": events, "first_at_risk": np.searchsorted(self.time, times), "first_tied": first, "past_tied": past, "tie_shares": shares}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +53,8 @@ class Moments:
     """The partial likelihood at one set of coefficients.
 
     log_likelihood; score, shape (p,); information by event, shape (events, p, p); mean: the covariates expected of each event, (events, p);
-    hazard: the baseline hazard that each event adds, (events,); risk: exp(linear predictor) of each patient, (n,).
+    risk: each patient's hazard against the highest one, exp(linear predictor - highest), (n,); hazard: what each event adds to the hazard of
+    the patient with that highest risk, (events,).
     """
 
     log_likelihood: float
@@ -65,6 +63,7 @@ class Moments:
     mean: Floats
     hazard: Floats
     risk: Floats
+    highest: float
 
     @property
     def information(self) -> Floats:
@@ -82,29 +81,27 @@ def moments(sets: RiskSets, coefficients: Floats) -> Moments:
     predictor = sets.x @ coefficients
     highest = float(predictor.max())
     risk = np.exp(predictor - highest)
-    products = np.einsum("i,ij,ik->ijk", risk, sets.x, sets.x)
-    total, first, second = (_at_risk(sets, each) for each in (risk, risk[:, None] * sets.x, products))
-    mean = first / total[:, None]
-    spread = second / total[:, None, None] - np.einsum("ij,ik->ijk", mean, mean)
+    n, p = sets.x.shape
+    packed = np.empty((n, 1 + p + p * p))
+    packed[:, 0] = risk
+    packed[:, 1 : p + 1] = risk[:, None] * sets.x
+    packed[:, p + 1 :] = (packed[:, 1 : p + 1, None] * sets.x[:, None, :]).reshape(n, p * p)
+    sums = _at_risk(sets, packed)
+    total, mean = sums[:, 0], sums[:, 1 : p + 1] / sums[:, :1]
+    spread = (sums[:, p + 1 :] / sums[:, :1]).reshape(-1, p, p) - mean[:, :, None] * mean[:, None, :]
     mine = sets.x[sets.events]
     log_likelihood = float((predictor[sets.events] - highest - np.log(total)).sum())
-    return Moments(log_likelihood, (mine - mean).sum(axis=0), spread, mean, np.exp(-highest) / total, np.exp(predictor))
+    return Moments(log_likelihood, (mine - mean).sum(axis=0), spread, mean, 1 / total, risk, highest)
 
 
 def _at_risk(sets: RiskSets, values: Floats) -> Floats:
-    """The sum of values, shape (n, …), over the risk set of each event."""
-    waiting = np.concatenate([np.cumsum(values[::-1], axis=0)[::-1], np.zeros_like(values[:1])])
-    total = waiting[sets.first_at_risk]
+    """The sum of values, shape (n, columns), over the risk set of each event, shape (events, columns)."""
+    total = np.cumsum(values[::-1], axis=0)[::-1][sets.first_at_risk]
     if sets.carried is not None and sets.share is not None:
-        kept = np.cumsum(_times(sets.carried, values), axis=0)
-        total = total + _times(sets.share, np.concatenate([np.zeros_like(values[:1]), kept])[sets.first_at_risk])
+        total = total + sets.share[:, None] * _running(sets.carried[:, None] * values)[sets.first_at_risk]
     if sets.efron:
-        total = total - _times(sets.tie_shares, _tied_sum(sets, values[sets.events]))
+        total = total - sets.tie_shares[:, None] * _tied_sum(sets, values[sets.events])
     return np.asarray(total, dtype=float)
-
-
-def _times(weights: Floats, values: Floats) -> Floats:
-    return np.asarray(weights.reshape(-1, *([1] * (values.ndim - 1))) * values, dtype=float)
 
 
 def score_residuals(sets: RiskSets, at: Moments) -> Floats:
@@ -132,13 +129,16 @@ def score_residuals(sets: RiskSets, at: Moments) -> Floats:
 
 
 def _running(values: Floats) -> Floats:
-    return np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
+    """The sums of the first 0, 1, 2 … values."""
+    sums = np.zeros((len(values) + 1, *values.shape[1:]))
+    np.cumsum(values, axis=0, out=sums[1:])
+    return sums
 
 
 def _tied_sum(sets: RiskSets, by_event: Floats) -> Floats:
     """The sum of a value of each event over the events at its time."""
-    times, running = sets.time[sets.events], _running(by_event)
-    return np.asarray(running[np.searchsorted(times, times, side="right")] - running[np.searchsorted(times, times, side="left")], dtype=float)
+    running = _running(by_event)
+    return np.asarray(running[sets.past_tied] - running[sets.first_tied], dtype=float)
 
 
 def _shared(sets: RiskSets, by_event: Floats) -> Floats:

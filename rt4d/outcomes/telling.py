@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from rt4d.outcomes.analysis import Analysis, round_times
 from rt4d.outcomes.caveats import caveats
 from rt4d.outcomes.curves import Curve, at_risk
-from rt4d.outcomes.effects import Effect
+from rt4d.outcomes.effects import Effect, decimals, span
 from rt4d.outcomes.proportional_hazards import TRANSFORM
+from rt4d.outcomes.sensitivity import Variant
 
 SCHEMA = "rt4d outcomes 1"
 
@@ -43,6 +43,7 @@ def as_dict(found: Analysis) -> dict[str, Any]:
         },
         "non_linearity_p": {name: None if test is None else test.p for name, test in found.bend.items()},
         "survival": _curve(found.spared, found),
+        "sensitivity": [_variant(variant) for variant in found.variants],
         "lost_rows": list(cohort.lost),
         "warnings": caveats(found),
     }
@@ -89,6 +90,11 @@ def _competing(found: Analysis) -> dict[str, Any] | None:
     }
 
 
+def _variant(variant: Variant) -> dict[str, Any]:
+    effects = {name: effect.to_dict() for name, effect in variant.effects.items()}
+    return {"what": variant.what, "n": variant.n, "events": variant.events, "cox": effects}
+
+
 def _curve(curve: Curve, found: Analysis) -> list[dict[str, Any]]:
     times = round_times(found.cohort)
     at, waiting = curve.at(times), at_risk(found.cohort, times)
@@ -101,7 +107,7 @@ def _curve(curve: Curve, found: Analysis) -> list[dict[str, Any]]:
 def as_text(found: Analysis) -> str:
     """What a person reads in a terminal: who, the hazard ratios with their units, in words, the checks, and what to know before believing it."""
     parts = [_who(found), _table(found, "Cox regression, all covariates in one model:", found.joint), _words(found.joint), _alone_text(found)]
-    parts += [_adjusted_text(found), _competing_text(found), _survival_text(found), _checks(found)]
+    parts += [_adjusted_text(found), _variants_text(found), _competing_text(found), _survival_text(found), _checks(found)]
     notes = caveats(found)
     parts.append("Before this is believed:\n" + "\n".join(f"  - {note}" for note in notes) if notes else "")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -120,7 +126,7 @@ def _who(found: Analysis) -> str:
 
 
 def _table(found: Analysis, title: str, effects: dict[str, Effect]) -> str:
-    names = {name: f"{name}, {effect.unit}" for name, effect in effects.items()}
+    names = {name: _named(name, effect) for name, effect in effects.items()}
     width = max(len(name) for name in names.values())
     lines = [title, f"  {'':<{width}}  hazard ratio  95 % interval         p"]
     for name, effect in effects.items():
@@ -130,6 +136,11 @@ def _table(found: Analysis, title: str, effects: dict[str, Effect]) -> str:
     return "\n".join(lines)
 
 
+def _named(name: str, effect: Effect) -> str:
+    """A covariate with its unit; a level says itself what it is compared with."""
+    return name if effect.unit.startswith("against") else f"{name}, {effect.unit}"
+
+
 def _line(name: str, effect: Effect, width: int) -> str:
     ratio, interval = _ratio(effect)
     return f"  {name:<{width}}  {ratio:<12}  {interval:<20}  {_p(effect.p)}"
@@ -137,17 +148,7 @@ def _line(name: str, effect: Effect, width: int) -> str:
 
 def _ratio(effect: Effect) -> tuple[str, str]:
     """A hazard ratio and its interval, with as many decimals as the interval is good for."""
-    digits = _digits(*effect.ci95)
-    return f"{effect.hazard_ratio:.{digits}f}", _span(*effect.ci95)
-
-
-def _span(low: float, high: float) -> str:
-    digits = _digits(low, high)
-    return f"{low:.{digits}f} to {high:.{digits}f}"
-
-
-def _digits(low: float, high: float) -> int:
-    return min(9, max(2, 1 + math.ceil(-math.log10(max(1e-12, high - low)))))
+    return f"{effect.hazard_ratio:.{decimals(*effect.ci95)}f}", span(*effect.ci95)
 
 
 def _p(value: float) -> str:
@@ -160,13 +161,11 @@ def _words(effects: dict[str, Effect]) -> str:
 
 def _sentence(name: str, effect: Effect) -> str:
     low, high = effect.ci95
-    more = f"{name}, {effect.unit}" if effect.unit.startswith("against") else f"{effect.unit.removeprefix('per ')} more of {name}"
-    if effect.unit in ("per 1", "per cm³", "per mm³", "per mm", "per cm", "per Gy"):
-        more = f"{'1 ' if effect.unit != 'per 1' else ''}{effect.unit.removeprefix('per ')} more of {name}"
-    span = f"between {_change(low)} and {_change(high)}"
+    more = name if effect.unit.startswith("against") else f"1 {effect.unit.removeprefix('per ').removeprefix('1')} more of {name}".replace("  ", " ")
+    where = f"between {_change(low)} and {_change(high)}"
     if effect.p < 0.05:
-        return f"{more} goes with a hazard {_change(effect.hazard_ratio)} ({span})."
-    return f"{more}: these patients show no association. The hazard may be anywhere {span}."
+        return f"{more} goes with a hazard {_change(effect.hazard_ratio)} ({where})."
+    return f"{more}: these patients show no clear association; the hazard may be anywhere {where}."
 
 
 def _change(ratio: float) -> str:
@@ -194,9 +193,17 @@ def _adjusted_text(found: Analysis) -> str:
     lines = [f"Adjusted for the GTV's volume ({adjusted.volume}, known of {adjusted.n} patients with {adjusted.events} events):"]
     for name, after in adjusted.after.items():
         before, (now, interval) = _ratio(adjusted.before[name]), _ratio(after)
-        lines.append(f"  {name}, {after.unit}: {before[0]} ({before[1]}) before, {now} ({interval}), p {_p(after.p)} after")
+        lines.append(f"  {_named(name, after)}: {before[0]} ({before[1]}) before, {now} ({interval}), p {_p(after.p)} after")
         lines.append(f"  Spearman's correlation of {name} with that volume: {adjusted.correlation[name]:.2f}")
     return "\n".join(lines)
+
+
+def _variants_text(found: Analysis) -> str:
+    lines = ["Does the result hang on misses or on the size of voxels? The joint model again:"]
+    for variant in found.variants:
+        lines.append(f"  {variant.what} ({variant.n} patients, {variant.events} events)")
+        lines += [f"    {_named(name, effect)}: {' ('.join(_ratio(effect))}), p {_p(effect.p)}" for name, effect in variant.effects.items()]
+    return "\n".join(lines) if found.variants else ""
 
 
 def _competing_text(found: Analysis) -> str:
@@ -205,15 +212,21 @@ def _competing_text(found: Analysis) -> str:
     text = _table(found, "Fine and Gray, all covariates in one model (subdistribution hazards: how incidence goes with them):", competing.fine_gray)
     text += "\n  Cumulative incidence of the event and of the competing one:"
     for event, other in zip(_curve(competing.of_event, found), _curve(competing.of_competing, found), strict=True):
-        text += f"\n    {event['time']:8.5g} {found.cohort.unit}  {_percent(event)}   {_percent(other)}   {event['at_risk']} at risk"
+        text += f"\n    {_when(event['time'], found)}  {_percent(event):<20}{_percent(other):<20}{event['at_risk']} at risk"
     return text
 
 
 def _survival_text(found: Analysis) -> str:
     if found.cohort.competing_events:
         return ""
-    lines = [f"  {each['time']:8.5g} {found.cohort.unit}  {_percent(each)}   {each['at_risk']} at risk" for each in _curve(found.spared, found)]
+    lines = [f"  {_when(each['time'], found)}  {_percent(each):<20}{each['at_risk']} at risk" for each in _curve(found.spared, found)]
     return "Free of the event (Kaplan–Meier):\n" + "\n".join(lines)
+
+
+def _when(time: float, found: Analysis) -> str:
+    years = time / (365.25 if found.cohort.unit == "days" else 12)
+    text = f"{years:.0f} year{'s' if years > 1 else ''}" if years == round(years) else f"{time:g} {found.cohort.unit}"
+    return f"{text:>12}"
 
 
 def _percent(each: dict[str, Any]) -> str:
@@ -226,7 +239,7 @@ def _checks(found: Analysis) -> str:
     proportional = ", ".join(f"{name} {_p(test.p)}" for name, test in found.proportional.by_covariate.items())
     together = _p(found.proportional.together.p)
     chance, variables = found.model.likelihood_ratio.p, found.events_per_variable
-    boots = "none" if found.bootstrap is None else ", ".join(f"{name} {_span(*each)}" for name, each in found.bootstrap.items())
+    boots = "none" if found.bootstrap is None else ", ".join(f"{name} {span(*each)}" for name, each in found.bootstrap.items())
     return "\n".join(
         (
             "Checks of the model:",

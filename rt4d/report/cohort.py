@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rt4d.agreement.bland_altman import BlandAltman, bland_altman
 from rt4d.agreement.cohort import CohortPairs, extremes, write_table
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN
 from rt4d.agreement.cohort_table import ContourRow, ContourTable
+from rt4d.agreement.limits_of_agreement import BlandAltman, bland_altman
 from rt4d.contour_files import ContourFiles
 from rt4d.errors import InputError
 from rt4d.figures import agreement as plots

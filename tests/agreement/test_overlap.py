@@ -157,3 +157,14 @@ def test_empty_masks_on_different_grids_are_defined_too():
         assert found.dice == found.surface_dice == 0
         assert found.hd95_mm is None
         assert max(found.false_negative_cm3, found.false_positive_cm3) > 0.5
+
+
+def test_a_contour_within_the_grid_is_not_said_to_lie_beyond_it_by_rounding():
+    grid = Geometry((40, 40, 60), (0.977, 0.977, 3.0))
+    drawn = np.zeros(grid.shape, bool)
+    drawn[5:-3, 5:10, 7:9] = True
+    for seed in (0, 49, 57):
+        rng = np.random.default_rng(seed)
+        inside = rng.random(grid.shape) < rng.random((60, 1, 1))
+        inside[: seed % 20 + 1] = False
+        assert not any("beyond" in note for note in compare(Mask(inside, grid), Mask(drawn, grid)).notes)

@@ -75,8 +75,9 @@ def test_voxels_of_mixed_sizes_are_refused_a_hazard_ratio_per_voxel_and_given_on
 
 
 def test_the_hazard_ratio_per_cm3_does_not_depend_on_the_grid(run: Run) -> None:
-    fine, mixed = (answer(run, lines(sizes), "--covariates", "false_positive_voxels", "--per-voxel-of", "1000") for sizes in ((1.0,), (8.0, 3.0, 1.0)))
-    assert fine["cox"]["false_positive_voxels"]["hazard_ratio"] == pytest.approx(mixed["cox"]["false_positive_voxels"]["hazard_ratio"], rel=1e-9)
+    options = ("--covariates", "false_positive_voxels", "--per-voxel-of", "1000")
+    fine, mixed = (answer(run, lines(sizes), *options)["cox"]["false_positive_voxels"] for sizes in ((1.0,), (8.0, 3.0, 1.0)))
+    assert fine["hazard_ratio"] == pytest.approx(mixed["hazard_ratio"], rel=1e-9)
 
 
 def test_adjusting_for_the_volume_of_the_gtv_is_offered_unasked(run: Run) -> None:
@@ -120,13 +121,34 @@ def test_a_person_reads_sentences_with_units(run: Run) -> None:
 
 def test_a_null_result_is_said_as_one(run: Run) -> None:
     _, out, _ = run(lines(effect=0.0), "--covariates", "false_positive_cm3", "--time-zero", "start of radiotherapy")
-    assert "these patients show no association" in out
+    assert "these patients show no clear association" in out
     assert "counted from start of radiotherapy" in out
 
 
 def test_the_same_table_gives_the_same_answer(run: Run) -> None:
     one, other = (run(lines(), "--covariates", "false_positive_cm3", "--json") for _ in range(2))
     assert one == other
+
+
+def test_the_answer_is_given_again_without_misses_and_by_the_bare_number_of_voxels(run: Run) -> None:
+    header, *rows = lines((8.0, 3.0)).splitlines()
+    text = "\n".join([f"{header},recall", *(f"{row},{0 if n % 30 == 0 else 0.8}" for n, row in enumerate(rows))]) + "\n"
+    found = answer(run, text, "--covariates", "false_positive_voxels")["sensitivity"]
+    assert [(each["n"], list(each["cox"])) for each in found] == [
+        (116, ["false_positive_cm3"]),
+        (120, ["false_positive_cm3"]),
+        (120, ["false_positive_voxels"]),
+    ]
+    assert "4 tumours that the machine missed" in found[0]["what"]
+    assert found[2]["cox"]["false_positive_voxels"]["unit"].startswith("per standard deviation")
+
+
+def test_a_level_says_what_it_is_compared_with(run: Run) -> None:
+    header, *rows = lines().splitlines()
+    text = "\n".join([f"{header},lobe", *(f"{row},{'lower' if n % 3 == 0 else 'upper'}" for n, row in enumerate(rows))]) + "\n"
+    _, out, _ = run(text, "--covariates", "false_positive_cm3,lobe")
+    assert "lobe: lower against upper" in out
+    assert "against upper, against" not in out
 
 
 def test_few_events_for_many_covariates_are_warned_of(run: Run) -> None:

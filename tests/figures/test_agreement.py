@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from rt4d import figures
-from rt4d.agreement.bland_altman import bland_altman
+from rt4d.agreement.limits_of_agreement import bland_altman
 from rt4d.agreement.detection import Scan, detection_in
-from rt4d.agreement.froc import froc
+from rt4d.agreement.froc_curve import froc
 from rt4d.agreement.lesions import lesions_of
 from rt4d.agreement.matching import Overlap, match
 from rt4d.errors import InputError

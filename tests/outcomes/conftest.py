@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +32,9 @@ class Oracle:
 
 
 @pytest.fixture(scope="session")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     """R's survival and cmprsk on their own tables. Tests that use it are marked with needs_program("Rscript")."""
     folder = tmp_path_factory.mktemp("r")
     subprocess.run([shutil.which("Rscript") or "Rscript", str(SCRIPT), str(folder)], check=True, capture_output=True, text=True)
     lines = (folder / "figures.txt").read_text().splitlines()
-    yield Oracle(folder, {line.split()[0]: np.array(line.split()[1:], dtype=float) for line in lines})
+    return Oracle(folder, {line.split()[0]: np.array(line.split()[1:], dtype=float) for line in lines})

@@ -120,6 +120,10 @@ def test_doubled_patients_say_which_column_tells_them_apart(written: Write) -> N
     assert made(where(table, column="model", value="new")).covariates["fp_cm3"].tolist() == [2, 4]
 
 
+def test_empty_rows_are_passed_over_but_counted(written: Write) -> None:
+    assert made(written(PLAIN.replace("C,30", "\n,,,\nC,30") + "\n\n")).rows == (2, 3, 6, 7)
+
+
 def test_a_value_that_no_row_has_lists_those_there_are(written: Write) -> None:
     with pytest.raises(InputError, match="one of A, B, C, D"):
         where(written(PLAIN), column="patient", value="E")

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from rt4d.agreement.bland_altman import bland_altman
+from rt4d.agreement.limits_of_agreement import bland_altman
 from rt4d.errors import InputError
 from tests.conftest import needs_program
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rt4d.agreement.signed_rank import hodges_lehmann, hodges_lehmann_interval, signed_rank
+from rt4d.agreement.ranks import hodges_lehmann, hodges_lehmann_interval, signed_rank
 from rt4d.errors import InputError
 from tests.conftest import needs_program
 
@@ -88,7 +88,7 @@ def test_test_estimate_and_interval_are_rs(n):
 
 
 def test_many_differences_have_a_normal_interval_close_to_the_exact_one():
-    from rt4d.agreement import signed_rank as module
+    from rt4d.agreement import ranks as module
 
     differences = np.random.default_rng(4).normal(0.2, 1, 190)
     exact = hodges_lehmann_interval(differences)

@@ -15,7 +15,7 @@ import numpy as np
 from rt4d.agreement.intervals import Interval, bootstrap_interval
 from rt4d.agreement.observers import INTRA, ObserverPairs
 from rt4d.agreement.paired import PairedComparison, compare_paired
-from rt4d.agreement.signed_rank import hodges_lehmann_interval, signed_rank
+from rt4d.agreement.ranks import hodges_lehmann_interval, signed_rank
 from rt4d.errors import InputError, NotFoundError
 from rt4d.geometry import Floats
 

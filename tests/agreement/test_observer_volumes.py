@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rt4d.agreement.volume_agreement import volume_agreement, volumes_by_observer
+from rt4d.agreement.observer_volumes import volume_agreement, volumes_by_observer
 
 
 def row(patient, machine, physician, volumes):

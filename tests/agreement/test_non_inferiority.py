@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from rt4d.agreement.against_physicians import against_physicians, intra_observer
 from rt4d.agreement.consensus import majority
-from rt4d.agreement.intraclass import intraclass
+from rt4d.agreement.correlation import intraclass
+from rt4d.agreement.non_inferiority import against_physicians, intra_observer
+from rt4d.agreement.observer_volumes import volume_agreement, volumes_by_observer
 from rt4d.agreement.observers import Observer, all_pairs, leave_one_out
 from rt4d.agreement.paired import compare_paired
-from rt4d.agreement.volume_agreement import volume_agreement, volumes_by_observer
 from rt4d.errors import InputError, NotFoundError
 from tests.agreement.test_observers import NET, PHYSICIANS, study
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rt4d.agreement.bland_altman import BlandAltman, bland_altman
+from rt4d.agreement.limits_of_agreement import BlandAltman, bland_altman
 from rt4d.errors import InputError
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rt4d.agreement.intraclass import intraclass
+from rt4d.agreement.correlation import intraclass
 from rt4d.errors import InputError
 
 SHROUT_FLEISS = {"J1": [9, 6, 8, 7, 10, 6], "J2": [2, 1, 4, 1, 5, 2], "J3": [5, 3, 6, 2, 6, 4], "J4": [8, 2, 8, 6, 9, 7]}

@@ -9,7 +9,7 @@ import pytest
 from monai.metrics.froc import compute_froc_curve_data
 
 from rt4d.agreement.detection import Scan, Stratum
-from rt4d.agreement.froc import froc
+from rt4d.agreement.froc_curve import froc
 from rt4d.agreement.lesions import lesions_in, lesions_of
 from rt4d.agreement.matching import IouAtLeast, Overlap, match
 from rt4d.errors import InputError
