@@ -1,6 +1,6 @@
 """Whether intervals and p values of rt4d's outcome models keep what they promise, on simulated cohorts with a known effect.
 
-    python benchmarks/outcomes.py [--simulations 5000] [--patients 250]
+    python benchmarks/outcomes.py [--simulations 5000] [--patients 400]
 
 Each cohort is a table of patients whose false-positive volume, counted in voxels of differing size, raises the hazard of local failure by a
 known factor per cm³ (or not at all). It goes the way of any table: voxels to cm³, checks, regression. Printed are the coverage of the 95 %
@@ -121,7 +121,7 @@ def simulate(model: Model, effect: float, options: argparse.Namespace) -> tuple[
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=ENOUGH)
-    parser.add_argument("--patients", type=int, default=250)
+    parser.add_argument("--patients", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     good = True

@@ -12,6 +12,8 @@ from rt4d.geometry import Floats
 from rt4d.outcomes.risk_sets import Moments, RiskSets, moments
 
 STEPS = 60
+FARTHEST = 10.0
+"""One step changes the logarithm of no patient's hazard by more."""
 PRECISION = 1e-16
 """Newton's steps end where the next one would move the coefficients by 1e-8 of their standard error."""
 FLAT = 1e-7
@@ -52,11 +54,14 @@ def maximise(sets: RiskSets, *, names: Sequence[str]) -> Maximum:
 
 
 def _uphill(sets: RiskSets, coefficients: Floats, step: Floats, here: Moments) -> tuple[Floats, Moments]:
-    """The end of a step, halved until the likelihood does not fall by more than rounding."""
+    """The end of a step, halved until the likelihood does not fall by more than rounding; no step takes any patient's risk out of reach."""
     slack = 1e-12 * (1 + abs(here.log_likelihood))
+    step = step * min(1.0, FARTHEST / max(FARTHEST, float(np.abs(sets.x @ step).max())))
     for _ in range(30):
-        there = moments(sets, coefficients + step)
-        if np.isfinite(there.log_likelihood) and there.log_likelihood >= here.log_likelihood - slack:
+        with np.errstate(all="ignore"):
+            there = moments(sets, coefficients + step)
+        sound = np.isfinite(there.log_likelihood) and np.isfinite(there.information).all()
+        if sound and there.log_likelihood >= here.log_likelihood - slack:
             return coefficients + step, there
         step = step / 2
     return coefficients, here

@@ -203,3 +203,9 @@ def test_proportional_hazards_are_rejected_where_an_effect_turns() -> None:
     time = np.where(x == 0, chance.weibull(1, 400), chance.weibull(4, 400))
     turned = cohort(list(time), [1] * 400, x=list(x))
     assert proportional_hazards(cox(turned, ["x"])).together.p < 1e-6
+
+
+def test_an_enormous_value_among_few_patients_is_refused_without_overflow() -> None:
+    few = cohort([1, 2, 2, 3, 3], [0, 0, 1, 0, 1], x=[10, 12345, 0, 12345, 10])
+    with pytest.raises(InputError, match="converge"):
+        cox(few, ["x"])
