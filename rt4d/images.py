@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from rt4d import geometry as grids
 from rt4d.errors import GeometryError, InputError, NotFoundError, OutputError
 from rt4d.geometry import Geometry
+from rt4d.nifti_files import require_whole
 from rt4d.volumes import Mask, Volume
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def read_field(path: str | Path) -> DisplacementField:
 def _read(path: Path, *, numbers: int = 1) -> tuple[Any, Geometry]:
     if not path.is_file():
         raise NotFoundError("No such file", where=path)
+    require_whole(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

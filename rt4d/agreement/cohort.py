@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PatientJob
+from rt4d.agreement.cohort_detection import CohortDetection, detections
+from rt4d.agreement.cohort_pairs import LESION_COUNTS, MACHINE_PHYSICIAN, PatientJob
 from rt4d.agreement.cohort_processes import in_processes
-from rt4d.agreement.cohort_table import ContourTable, listed, without_extra
+from rt4d.agreement.cohort_table import ContourRow, ContourTable, listed, without_extra
 from rt4d.agreement.intervals import Interval, bootstrap_interval
+from rt4d.agreement.matching import ShippedRule
 from rt4d.agreement.surfaces import require_tolerance
 from rt4d.errors import InputError, OutputError
 from rt4d.motion.processes import cores
@@ -30,21 +32,24 @@ WHO = ("cohort", "patient", "roi", "pair", "machine", "physician")
 METRICS = ("dice", "surface_dice", "hd95_mm", "mean_surface_distance_mm", "centroid_shift_mm")
 DIRECTED = ("volume_difference_cm3", "volume_difference_percent", "false_positive_cm3", "false_negative_cm3", "added_path_mm")
 """What changes where the two contours are exchanged: summarised for pairs of a machine and a physician alone."""
-COUNTS = ("false_positive_voxels", "false_negative_voxels", "slices_to_edit", "slice_count")
+COUNTS = ("false_positive_voxels", "false_negative_voxels", "slices_to_edit", "slice_count", *LESION_COUNTS)
 TEXTS = (*WHO, "notes", "error")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortPairs:
     """All pairs of a cohort. table: a row for each, what is undefined or failed empty. notes: what was odd about the list of contours.
+    detections: where lesions were matched, how well each machine found what each physician drew.
 
     Columns: cohort, patient, roi, pair ('machine-physician', 'physician-physician', 'machine-machine'), machine, physician; the numbers of
-    `Comparison.to_dict`, the centroid's shift as length and along x y z; notes; error, why the pair failed, '' where it did not. Of two
+    `Comparison.to_dict`, the centroid's shift as length and along x y z; lesions_drawn, lesions_found, lesions_false_positive where lesions were
+    matched (of a machine and a physician); notes; error, why the pair failed, '' where it did not. Of two
     physicians (machines), the one who comes first in the list stands as machine.
     """
 
     table: pd.DataFrame
     notes: tuple[str, ...]
+    detections: tuple[CohortDetection, ...] = ()
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -59,27 +64,29 @@ def compare_cohort(
     machines: Sequence[str] = ("machine",),
     tolerance_mm: float = 2.0,
     assume_same_frame: bool = False,
+    rule: ShippedRule | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> CohortPairs:
     """Every pair of contours of one ROI of one patient, compared.
 
-    machines: the observers who are machines. workers: processes side by side, None for as many as there are cores. A pair that fails keeps its
-    row, with the reason. Refused: a machine that is no observer of the table, unless none was named, which is then noted.
+    machines: the observers who are machines. rule: match the lesions of machines and physicians by it too. workers: processes side by side,
+    None for as many as there are cores. A pair that fails keeps its row, with the reason. Refused: a machine that is no observer of the table,
+    unless none was named, which is then noted.
     """
     require_tolerance(tolerance_mm)
     unknown = [name for name in machines if name not in contours.observers]
     if unknown and tuple(machines) != ("machine",):
         raise InputError("No observer of that name", expected=f"some of {listed(contours.observers)}", found=", ".join(unknown))
     note = ("No observer is called machine: all pairs are of physicians; name those who are machines otherwise",) if unknown else ()
-    jobs = _jobs(contours, tuple(machines), tolerance_mm=tolerance_mm, assume_same_frame=assume_same_frame)
+    jobs = _jobs(contours, PatientJob((), tuple(machines), tolerance_mm, assume_same_frame, rule))
     total = sum(len(job.pairs()) for job in jobs)
     rows = []
     for done, row in enumerate(in_processes(jobs, workers=workers or cores()), start=1):
         rows.append(row)
         if progress:
             progress("comparing contours", done, total)
-    return CohortPairs(_tidy(rows), (*contours.notes, *note))
+    return CohortPairs(_tidy(rows), (*contours.notes, *note), detections(rows) if rule else ())
 
 
 def summarise(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
@@ -129,13 +136,12 @@ def extremes(table: pd.DataFrame, metric: str = "dice") -> dict[str, dict[str, A
     return {"worst": rows[0], "median": rows[(len(rows) - 1) // 2], "best": rows[-1]}
 
 
-def _jobs(contours: ContourTable, machines: tuple[str, ...], *, tolerance_mm: float, assume_same_frame: bool) -> list[PatientJob]:
+def _jobs(contours: ContourTable, like: PatientJob) -> list[PatientJob]:
     """One job per patient, those with most pairs first, so that no process is left waiting for a long one at the end."""
-    patients = dict.fromkeys((row.cohort, row.patient) for row in contours.rows)
-    jobs = [
-        PatientJob(tuple(row for row in contours.rows if (row.cohort, row.patient) == key), machines, tolerance_mm, assume_same_frame)
-        for key in patients
-    ]
+    patients: dict[tuple[str, str], list[ContourRow]] = {}
+    for row in contours.rows:
+        patients.setdefault((row.cohort, row.patient), []).append(row)
+    jobs = [replace(like, rows=tuple(rows)) for rows in patients.values()]
     return sorted(jobs, key=lambda job: -len(job.pairs()))
 
 
@@ -143,7 +149,7 @@ def _tidy(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The rows in an order that does not depend on which process was quicker, each column of one type."""
     import pandas as pd
 
-    numbers = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in TEXTS]
+    numbers = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in (*TEXTS, "lesions")]
     columns = [*WHO, *(numbers or METRICS), "notes", "error"]
     table = pd.DataFrame(rows, columns=columns)
     for name in columns:

@@ -10,20 +10,27 @@ from typing import Any
 
 from rt4d.agreement.cohort_table import ContourRow
 from rt4d.agreement.comparing import Comparison, compare
+from rt4d.agreement.mask_matching import match_masks
+from rt4d.agreement.matching import Centroid, DiceAtLeast, IouAtLeast, Overlap, ShippedRule
 from rt4d.contour_files import Contour, ContourFiles
 from rt4d.errors import Rt4dError
+from rt4d.volumes import Mask
 
 MACHINE_PHYSICIAN, PHYSICIANS, MACHINES = "machine-physician", "physician-physician", "machine-machine"
+RULES = {each.__name__: each for each in (Overlap, DiceAtLeast, IouAtLeast, Centroid)}
+LESION_COUNTS = {"lesions_drawn": "drawn", "lesions_found": "found", "lesions_false_positive": "false_positive"}
+"""Columns, and what they are in `Matching.to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatientJob:
-    """All contours of one patient, who of the observers are machines, and how contours are compared."""
+    """All contours of one patient, who of the observers are machines, how contours are compared, and by which rule lesions are matched, if at all."""
 
     rows: tuple[ContourRow, ...]
     machines: tuple[str, ...]
     tolerance_mm: float
     assume_same_frame: bool
+    rule: ShippedRule | None = None
 
     def pairs(self) -> list[tuple[ContourRow, ContourRow]]:
         """Every pair of contours of one ROI: machines before physicians, else in the order of the table."""
@@ -35,12 +42,14 @@ class PatientJob:
         return MACHINES if all(machines) else MACHINE_PHYSICIAN if any(machines) else PHYSICIANS
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"rule": None if self.rule is None else [type(self.rule).__name__, asdict(self.rule)]}
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> PatientJob:
         rows = tuple(ContourRow(**row) for row in given["rows"])
-        return cls(rows, tuple(given["machines"]), given["tolerance_mm"], given["assume_same_frame"])
+        name, values = given["rule"] or ("", {})
+        rule = RULES[name](**values) if name else None
+        return cls(rows, tuple(given["machines"]), given["tolerance_mm"], given["assume_same_frame"], rule)
 
 
 def compared(job: PatientJob) -> Iterator[dict[str, Any]]:
@@ -53,7 +62,10 @@ def compared(job: PatientJob) -> Iterator[dict[str, Any]]:
 
 
 def tidy_row(job: PatientJob, one: ContourRow, other: ContourRow, found: Sequence[Contour | str]) -> dict[str, Any]:
-    """One pair's row: who, what came out, what was odd, and where it failed why. Nothing came out where a contour is a reason instead."""
+    """One pair's row: who, what came out, what was odd, and where it failed why. Nothing came out where a contour is a reason instead.
+
+    lesions: where a rule is given, a machine's and a physician's as `Matching.to_dict` tells them.
+    """
     cohort, patient, roi = one.target
     head = {"cohort": cohort, "patient": patient, "roi": roi, "pair": job.kind(one, other), "machine": one.observer, "physician": other.observer}
     machine, physician = found
@@ -61,9 +73,20 @@ def tidy_row(job: PatientJob, one: ContourRow, other: ContourRow, found: Sequenc
         return head | {"error": machine if isinstance(machine, str) else str(physician)}
     try:
         result = compare(machine.mask, physician.mask, tolerance_mm=job.tolerance_mm, machine_label=one.observer, physician_label=other.observer)
+        lesions = _lesions(job, head["pair"], machine.mask, physician.mask)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one pair, it is named and the others go on
         return head | {"error": _reason(error)}
-    return head | _numbers(result, notes=(*machine.notes, *physician.notes))
+    return head | _numbers(result, notes=(*machine.notes, *physician.notes)) | lesions
+
+
+def _lesions(job: PatientJob, pair: str, machine: Mask, physician: Mask) -> dict[str, Any]:
+    """The lesions of a machine and a physician, matched, and their numbers in columns; of other pairs nothing is counted."""
+    if job.rule is None:
+        return {}
+    if pair != MACHINE_PHYSICIAN:
+        return dict.fromkeys(LESION_COUNTS)
+    told = match_masks(machine, physician, rule=job.rule).to_dict()
+    return {column: told[name] for column, name in LESION_COUNTS.items()} | {"lesions": told}
 
 
 def _read(row: ContourRow, job: PatientJob, *, contours: dict[int, Contour | str], files: dict[str, ContourFiles]) -> Contour | str:

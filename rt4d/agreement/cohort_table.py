@@ -97,6 +97,9 @@ def read_table(path: Path) -> pd.DataFrame:
         return frame.astype(object).where(frame.notna(), "").astype(str)
     except ImportError as error:
         raise without_extra(path) from error
+    except UnicodeDecodeError as error:
+        do = "Save it as CSV in UTF-8"
+        raise InputError("The table is not written in UTF-8", where=path, found=f"byte {error.object[error.start]:#04x}", do=do) from error
     except Exception as error:  # what pandas and its engines raise on broken files is of no one kind
         said = [*str(error).splitlines(), type(error).__name__]
         raise InputError("The table cannot be read", where=path, found=said[0][:200]) from error
@@ -150,8 +153,8 @@ def _require_files(rows: Sequence[ContourRow], path: Path) -> None:
     for row in rows:
         try:
             file = file_and_part(row.contour)[0]
-        except InputError:
-            absent.append(f"row {row.row} {row.contour}")
+        except InputError as error:
+            absent.append(f"row {row.row} {row.contour}{' (a folder)' if error.found == 'a folder' else ''}")
             continue
         if row.ct and not Path(row.ct).is_dir():
             absent.append(f"row {row.row} {row.ct}")

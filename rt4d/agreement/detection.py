@@ -10,16 +10,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from rt4d.agreement.intervals import Interval, Proportion, bootstrap_interval
-from rt4d.agreement.lesions import Lesion
-from rt4d.agreement.matching import Matching
 from rt4d.errors import InputError
 
 MEASURES = {"longest_axis_mm": ("longest axis", "mm"), "volume_cm3": ("volume", "cm³")}
+
+
+class Sized(Protocol):
+    """What is asked of a lesion: its size."""
+
+    @property
+    def volume_cm3(self) -> float: ...
+
+    @property
+    def longest_axis_mm(self) -> float: ...
+
+
+class Matched(Protocol):
+    """What is asked of a scan's lesions: a `Matching`, or what `Matching.to_dict` tells of one (`rt4d.agreement.cohort_detection`)."""
+
+    @property
+    def rule(self) -> object: ...
+
+    @property
+    def machine(self) -> Sequence[Sized]: ...
+
+    @property
+    def physician(self) -> Sequence[Sized]: ...
+
+    @property
+    def found(self) -> Sequence[Sized]: ...
+
+    @property
+    def true_positive(self) -> Sequence[Sized]: ...
+
+    @property
+    def false_positive(self) -> Sequence[Sized]: ...
+
+
+M = TypeVar("M", bound=Matched, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +67,7 @@ class Stratum:
         if self.measure not in MEASURES or not 0 <= self.low < self.high:
             raise InputError("A stratum needs a measure and two bounds", expected=f"{' or '.join(MEASURES)}, 0 ≤ low < high", found=repr(self))
 
-    def holds(self, lesion: Lesion) -> bool:
+    def holds(self, lesion: Sized) -> bool:
         size: float = getattr(lesion, self.measure)
         return self.low <= size < self.high
 
@@ -54,11 +87,11 @@ BY_VOLUME = tuple(Stratum("volume_cm3", low, high) for low, high in ((0.0, 1.0),
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scan:
+class Scan(Generic[M]):
     """One scan's lesions, matched. patient: whose it is, so that several scans of one are drawn together; '' is the scan's own name."""
 
     name: str
-    matching: Matching
+    matching: M
     patient: str = ""
 
     @property
@@ -132,7 +165,7 @@ class LesionDetection:
 
     def __str__(self) -> str:
         rate = f"{self.false_positives_per_scan:.2f} ({_told(self.false_positive_interval)})"
-        return f"{self.stratum!s:<26}{self.sensitivity!s:<34}{_told(self.sensitivity_by_patient):<14}{self.precision!s:<34}{rate}"
+        return f"{self.stratum!s:<22}{self.sensitivity!s:<30}{_told(self.sensitivity_by_patient):<13}{self.precision!s:<30}{rate}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +190,16 @@ class Detection:
         }
 
     def __str__(self) -> str:
-        head = f"Detection in {self.scans} scans of {self.patients} patients. A lesion is found by: {self.rule}. Intervals of 95 %, exact"
-        columns = f"{'':<26}{'sensitivity':<34}{'bootstrap¹':<14}{'precision':<34}false positives per scan (bootstrap¹)"
-        lines = [head, columns, *map(str, self.lesions), "¹ patients drawn with all their lesions", "", str(self.confusion)]
+        counts = f"{self.scans} scan{'' if self.scans == 1 else 's'} of {self.patients} patient{'' if self.patients == 1 else 's'}"
+        head = f"Detection in {counts}. A lesion is found by: {self.rule}"
+        columns = f"{'':<22}{'sensitivity':<30}{'bootstrap¹':<13}{'precision':<30}false positives per scan (bootstrap¹)"
+        legend = "Intervals of 95 %, exact. ¹ Patients drawn with all their lesions"
+        lines = [head, columns, *(str(each).rstrip() for each in self.lesions), legend, "", str(self.confusion)]
         lines += [f"left out: {name} ({why})" for name, why in self.left_out.items()]
         return "\n".join(lines)
 
 
-def detection_in(scans: Sequence[Scan], *, strata: Sequence[Stratum] = BY_AXIS, left_out: Mapping[str, str] | None = None) -> Detection:
+def detection_in(scans: Sequence[Scan[Matched]], *, strata: Sequence[Stratum] = BY_AXIS, left_out: Mapping[str, str] | None = None) -> Detection:
     """Sensitivity, precision, false positives per scan, and sensitivity and specificity by scan, with intervals at 95 %.
 
     left_out: scans that could not be counted and why, to be printed with the result. Refused: no scan, two of one name, more than one rule.
@@ -180,7 +215,7 @@ def detection_in(scans: Sequence[Scan], *, strata: Sequence[Stratum] = BY_AXIS, 
     )
 
 
-def require_scans(scans: Sequence[Scan]) -> str:
+def require_scans(scans: Sequence[Scan[Matched]]) -> str:
     """The one rule by which all scans were matched, in words; refused where there is none, or a scan is there twice."""
     names = [scan.name for scan in scans]
     if not names:
@@ -193,7 +228,7 @@ def require_scans(scans: Sequence[Scan]) -> str:
     return rules[0]
 
 
-def _in_stratum(scans: Sequence[Scan], stratum: Stratum) -> LesionDetection:
+def _in_stratum(scans: Sequence[Scan[Matched]], stratum: Stratum) -> LesionDetection:
     drawn = [(one in scan.matching.found, scan.group) for scan in scans for one in scan.matching.physician if stratum.holds(one)]
     right = [sum(map(stratum.holds, scan.matching.true_positive)) for scan in scans]
     wrong = [sum(map(stratum.holds, scan.matching.false_positive)) for scan in scans]
@@ -212,7 +247,7 @@ def _mean_interval(values: Sequence[float], groups: Sequence[str]) -> Interval |
     return bootstrap_interval(values, np.mean, groups=groups) if len(set(groups)) > 1 else None
 
 
-def _confusion(scans: Sequence[Scan]) -> Confusion:
+def _confusion(scans: Sequence[Scan[Matched]]) -> Confusion:
     ill = [scan.matching for scan in scans if scan.matching.physician]
     well = [scan.matching for scan in scans if not scan.matching.physician]
     found, alarms = sum(bool(each.found) for each in ill), sum(bool(each.machine) for each in well)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rt4d.agreement.detection import ALL, Scan, Stratum, require_scans
 from rt4d.agreement.intervals import Interval, bootstrap_interval
+from rt4d.agreement.matching import Matching
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
 
@@ -102,7 +103,7 @@ class Froc:
         return float(sensitivity[false <= rate + 1e-9].max(initial=0.0))
 
 
-def froc(scans: Sequence[Scan], *, stratum: Stratum = ALL) -> Froc:
+def froc(scans: Sequence[Scan[Matching]], *, stratum: Stratum = ALL) -> Froc:
     """The curve over a set of scans, matched anew at each score. Refused where a machine lesion has no score, and where no lesion is drawn."""
     rule = require_scans(scans)
     lesions = np.array([sum(map(stratum.holds, scan.matching.physician)) for scan in scans])
@@ -123,7 +124,7 @@ def froc(scans: Sequence[Scan], *, stratum: Stratum = ALL) -> Froc:
     )
 
 
-def _events(scan: Scan, stratum: Stratum) -> list[tuple[float, int, int]]:
+def _events(scan: Scan[Matching], stratum: Stratum) -> list[tuple[float, int, int]]:
     """For each distinct score of a scan: how many more lesions are found, and how many more are false, where lesions of that score come in."""
     scores = [one.score for one in scan.matching.at_least(-np.inf).machine if one.score is not None]
     events, before = [], (0, 0)

@@ -45,7 +45,7 @@ class Proportion:
 
     def __str__(self) -> str:
         interval = self.interval()
-        share = "" if interval is None else f", {self.value:.2f} ({interval[0]:.2f}–{interval[1]:.2f})"
+        share = ", undefined" if interval is None else f", {self.value:.2f} ({interval[0]:.2f}–{interval[1]:.2f})"
         return f"{self.successes} of {self.trials}{share}"
 
 

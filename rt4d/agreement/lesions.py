@@ -45,8 +45,8 @@ class Lesion:
         return Mask(inside, self.geometry)
 
     def common_cm3(self, other: Lesion) -> float:
-        """The volume of the voxels that both lesions of one scan hold."""
-        return self.volume_of(self.held_by([other]))
+        """The volume of the voxels that both lesions of one scan hold; where they were sampled on a finer grid, not more than either has."""
+        return min(self.volume_of(self.held_by([other])), self.volume_cm3, other.volume_cm3)
 
     def volume_of(self, held: Bools) -> float:
         """The volume in cm³ of some of its voxels, given in its own box, shape z y x."""

@@ -8,9 +8,9 @@ a second machine lesion on a lesion that has its partner is a false positive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,10 @@ class Centroid:
         return f"the machine's centroid in the physician's lesion{near}"
 
 
+ShippedRule = Overlap | DiceAtLeast | IouAtLeast | Centroid
+"""Rules that can be sent to another process and given on the command line."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Matching:
     """Both observers' lesions of one scan, and which goes with which.
@@ -143,12 +147,12 @@ class Matching:
     @property
     def true_positive(self) -> tuple[Lesion, ...]:
         """The machine's lesions that go with one of the physician's."""
-        return tuple(one for one, row in zip(self.machine, self.pairs, strict=True) if row.any())
+        return tuple(one for one, row in self._marked() if row.any())
 
     @property
     def false_positive(self) -> tuple[Lesion, ...]:
         """The machine's lesions that go with none of the physician's."""
-        return tuple(one for one, row in zip(self.machine, self.pairs, strict=True) if not row.any())
+        return tuple(one for one, row in self._marked() if not row.any())
 
     def at_least(self, score: float) -> Matching:
         """The same scan, matched anew, had the machine kept only lesions of at least this score. Refused where one has no score."""
@@ -159,6 +163,28 @@ class Matching:
         machine = tuple(one for one, yes in zip(self.machine, kept, strict=True) if yes)
         return _matched(self.rule, machine, self.physician, self.common_cm3[kept])
 
+    def to_dict(self) -> dict[str, Any]:
+        """The rule, counts, and every lesion with what became of it and the numbers of those that it goes with."""
+        return {
+            "rule": str(self.rule),
+            "drawn": len(self.physician),
+            "found": len(self.found),
+            "missed": len(self.missed),
+            "false_positive": len(self.false_positive),
+            "lesions": [
+                *(_listed(one, "physician", "found" if yes else "missed", self.machine, on_it) for one, yes, on_it in self._drawn()),
+                *(_listed(one, "machine", "true positive" if row.any() else "false positive", self.physician, row) for one, row in self._marked()),
+            ],
+        }
+
+    def _drawn(self) -> Iterator[tuple[Lesion, bool, Bools]]:
+        """Each of the physician's lesions, whether it was found, and which of the machine's go with it."""
+        return zip(self.physician, self.is_found.tolist(), self.pairs.T, strict=True)
+
+    def _marked(self) -> Iterator[tuple[Lesion, Bools]]:
+        """Each of the machine's lesions, and which of the physician's go with it."""
+        return zip(self.machine, self.pairs, strict=True)
+
     def __str__(self) -> str:
         lines = [f"A lesion is found by: {self.rule}"]
         for n, one in enumerate(self.physician):
@@ -166,6 +192,7 @@ class Matching:
             said = ("found: " if self.is_found[n] else "missed: ") + ", ".join(on_it) if on_it else "missed"
             lines.append(f"physician {one.number:>3} {one.volume_cm3:9.2f} cm³ {one.longest_axis_mm:5.0f} mm  {said}")
         lines += [f"machine   {one.number:>3} {one.volume_cm3:9.2f} cm³ {one.longest_axis_mm:5.0f} mm  false positive" for one in self.false_positive]
+        lines += [] if self.machine or self.physician else ["no lesions"]
         return "\n".join(lines)
 
     def _told(self, m: int, n: int) -> str:
@@ -180,6 +207,18 @@ def match(machine: Sequence[Lesion], physician: Sequence[Lesion], *, rule: Rule)
         grids.require(together[0].geometry, one.geometry, what="Lesions are matched on one grid", do="Resample first (rt4d.resampling.resample_mask)")
     common = np.array([[one.common_cm3(other) for other in physician] for one in machine], dtype=float)
     return _matched(rule, tuple(machine), tuple(physician), common.reshape(len(machine), len(physician)))
+
+
+def _listed(one: Lesion, observer: str, outcome: str, others: Sequence[Lesion], goes_with: Bools) -> dict[str, Any]:
+    return {
+        "observer": observer,
+        "number": one.number,
+        "volume_cm3": one.volume_cm3,
+        "longest_axis_mm": one.longest_axis_mm,
+        "centroid_mm": list(one.centroid_mm),
+        "outcome": outcome,
+        "with": [other.number for other, yes in zip(others, goes_with, strict=True) if yes],
+    }
 
 
 def _matched(rule: Rule, machine: tuple[Lesion, ...], physician: tuple[Lesion, ...], common_cm3: Floats) -> Matching:

@@ -22,7 +22,15 @@ from rt4d.geometry import Floats
 Rows = Iterable[Mapping[str, Any]]
 """As `ObserverPairs.rows` and a cohort's table (`to_dict("records")`) have them."""
 
-HIGHER_IS_CLOSER = {"dice": True, "jaccard": True, "surface_dice": True, "hd95_mm": False, "hausdorff_mm": False, "mean_surface_distance_mm": False}
+MEASURES = {
+    "dice": "DSC",
+    "jaccard": "Jaccard",
+    "surface_dice": "surface DSC",
+    "hd95_mm": "HD95",
+    "hausdorff_mm": "HD",
+    "mean_surface_distance_mm": "mean surface distance",
+}
+"""What agreement is measured by, in words."""
 MARGIN = 0.05
 """Of DSC, Jaccard and surface DSC, where none is chosen."""
 ALPHA = 0.025
@@ -52,18 +60,18 @@ class AgainstPhysicians:
     def non_inferior(self) -> bool:
         if self.bound is None:
             return False
-        return self.bound > -self.margin if HIGHER_IS_CLOSER[self.measure] else self.bound < self.margin
+        return self.bound > -self.margin if _higher_is_closer(self.measure) else self.bound < self.margin
 
     @property
     def statement(self) -> str:
         """The outcome in words."""
         unit = " mm" if self.measure.endswith("_mm") else ""
-        worse = "lower" if HIGHER_IS_CLOSER[self.measure] else "higher"
-        question = f"{self.machine} is {'' if self.non_inferior else 'not shown to be '}non-inferior to physicians in {self.measure}"
+        worse = "lower" if _higher_is_closer(self.measure) else "higher"
+        question = f"{self.machine} is {'' if self.non_inferior else 'not shown to be '}non-inferior to physicians in {MEASURES[self.measure]}"
         n = len(self.comparison.pairs.patients)
         if self.bound is None:
             return f"{question}: {n} patients are too few (six are needed)"
-        shown = f"at most {abs(self.bound):.3f}{unit} {worse}" if (self.bound < 0) == HIGHER_IS_CLOSER[self.measure] else f"not {worse}"
+        shown = f"at most {abs(self.bound):.3f}{unit} {worse}" if (self.bound < 0) == _higher_is_closer(self.measure) else f"not {worse}"
         return f"{question}: {shown} (one-sided 97.5 % bound {self.bound:+.3f}{unit}, margin {self.margin:g}{unit}, p = {self.p:.2g}, {n} patients)"
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,7 +90,7 @@ class AgainstPhysicians:
         }
 
     def __str__(self) -> str:
-        head = f"{self.pair} against {BETWEEN_PHYSICIANS[self.pair]}: of each patient the median {self.measure} over pairs"
+        head = f"{self.pair} against {BETWEEN_PHYSICIANS[self.pair]}: of each patient the median {MEASURES[self.measure]} over pairs"
         return "\n".join([head, self.statement, str(self.comparison), *(f"note: {note}" for note in self.notes)])
 
 
@@ -100,8 +108,8 @@ def against_physicians(rows: ObserverPairs | Rows, *, machine: str, measure: str
     mine = [row for row in table if row["pair"] == pair and row["machine"] == machine]
     theirs = [row for row in table if row["pair"] == BETWEEN_PHYSICIANS[pair]]
     medians = _medians(mine, measure), _medians(theirs, measure)
-    comparison = compare_paired(*medians, quantity=f"median {measure}", labels=(machine, "physicians"), words=("lower", "higher"))
-    better = comparison.pairs.differences * (1 if HIGHER_IS_CLOSER[measure] else -1)
+    comparison = compare_paired(*medians, quantity=f"median {MEASURES[measure]}", labels=(machine, "physicians"), words=("lower", "higher"))
+    better = comparison.pairs.differences * (1 if _higher_is_closer(measure) else -1)
     interval = hodges_lehmann_interval(better, 1 - 2 * ALPHA)
     return AgainstPhysicians(
         machine=machine,
@@ -109,7 +117,7 @@ def against_physicians(rows: ObserverPairs | Rows, *, machine: str, measure: str
         pair=pair,
         comparison=comparison,
         margin=width,
-        bound=None if interval is None else interval[0] * (1 if HIGHER_IS_CLOSER[measure] else -1),
+        bound=None if interval is None else interval[0] * (1 if _higher_is_closer(measure) else -1),
         p=signed_rank(better + width).p_greater,
         notes=(*pairless, *_absent(mine), *_absent(theirs), *_undefined([*mine, *theirs], measure)),
     )
@@ -137,7 +145,7 @@ class IntraObserver:
         low, high = np.percentile(self.values, [25, 75])
         interval = "" if self.interval is None else f", 95 % {self.interval[0]:.3f}–{self.interval[1]:.3f} by bootstrap"
         counts = f"{len(self.values)} pairs of {len(set(self.patients))} patients"
-        told = f"median {self.measure} {self.median:.3f} [{low:.3f}–{high:.3f}]{interval}, {counts}"
+        told = f"median {MEASURES[self.measure]} {self.median:.3f} [{low:.3f}–{high:.3f}]{interval}, {counts}"
         return f"{self.observer} against {self.observer}: {told}" + (f"; undefined: {', '.join(self.undefined)}" if self.undefined else "")
 
 
@@ -160,14 +168,18 @@ def intra_observer(rows: ObserverPairs | Rows, *, measure: str = "dice") -> tupl
 
 
 def _margin(measure: str, margin: float | None) -> float:
-    if measure not in HIGHER_IS_CLOSER:
-        raise NotFoundError("Agreement is not measured so", expected=", ".join(HIGHER_IS_CLOSER), found=measure)
+    if measure not in MEASURES:
+        raise NotFoundError("Agreement is not measured so", expected=", ".join(MEASURES), found=measure)
     if margin is None and measure.endswith("_mm"):
         raise InputError("A distance needs its own margin", where=measure, expected="margin in mm", do="Choose it before you look at the data")
     width = MARGIN if margin is None else margin
     if not 0 < width < np.inf:
         raise InputError("A non-inferiority margin is above 0", found=margin)
     return width
+
+
+def _higher_is_closer(measure: str) -> bool:
+    return not measure.endswith("_mm")
 
 
 def _one_roi(rows: ObserverPairs | Rows) -> list[Mapping[str, Any]]:
@@ -211,7 +223,7 @@ def _absent(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _undefined(rows: Sequence[Mapping[str, Any]], measure: str) -> list[str]:
     """Pairs of which the measure is undefined."""
     wrong = [row for row in rows if not _is_number(row[measure])]
-    return [f"{row['patient']}: {measure} of {row['machine']} – {row['physician']} is undefined" for row in wrong]
+    return [f"{row['patient']}: {MEASURES[measure]} of {row['machine']} – {row['physician']} is undefined" for row in wrong]
 
 
 def _is_number(value: object) -> bool:

@@ -18,6 +18,8 @@ ROUNDING_MM3 = 1e-3
 """Sums over slices in another order differ by as much; a voxel is larger."""
 MOST_POINTS = 6e6
 """So many points at most measure the overlap between two grids, for either mask; of larger ones they lie farther apart."""
+HALVINGS = 14
+"""Of a voxel, until its surface keeps the volume: to some 0.1 µm."""
 
 Slices = tuple[slice, ...]
 
@@ -153,11 +155,11 @@ def _measured(machine: Mask, physician: Mask, grid: Geometry, drawn_place: Slice
     if machine.is_empty or physician.is_empty:
         return Overlap(0.0, 1000 * machine.volume_cm3, 1000 * physician.volume_cm3, (machine, physician), box, *masks, beyond)
     fine = finer_grid(machine, physician)
-    (my_box, mine), (drawn_box, drawn) = _sampled(machine, fine), _sampled(physician, fine)
-    both = _common(my_box, drawn_box)
-    shared = mine[_from(my_box, both)] & drawn[_from(drawn_box, both)]
-    volumes_mm3 = [float(np.count_nonzero(each) * fine.voxel_volume_mm3) for each in (shared, mine, drawn)]
-    compared = _on(fine, my_box, mine), _on(fine, drawn_box, drawn)
+    mine, drawn = _depth(machine, fine), _depth(physician, fine)
+    both = _common(mine.box, drawn.box)
+    shared = np.minimum(mine.mm[_from(mine.box, both)], drawn.mm[_from(drawn.box, both)])
+    volumes_mm3 = [_held_mm3(each, fine) for each in (shared, mine.mm, drawn.mm)]
+    compared = _on(fine, mine.box, mine.mm > 0), _on(fine, drawn.box, drawn.mm > 0)
     said = f"The contours lie on different grids: overlap and surfaces are compared on a common one of {fine.spacing_mm[0]:.2g} mm"
     return Overlap(volumes_mm3[0], volumes_mm3[1], volumes_mm3[2], compared, box, *masks, (said, *beyond))
 
@@ -180,12 +182,37 @@ def _ends(crop: Geometry, grid: Geometry) -> tuple[Floats, Floats]:
     return local.min(axis=0), local.max(axis=0)
 
 
-def _sampled(mask: Mask, fine: Geometry) -> tuple[Slices, npt.NDArray[np.bool_]]:
-    """The part of the fine grid that holds the mask, and which of its points lie inside: so many that the volume is kept."""
-    box, target, distance = sampled_distance_mm(mask, fine)
+def sampled(mask: Mask, fine: Geometry) -> tuple[Slices, npt.NDArray[np.bool_]]:
+    """The part of the fine grid that holds the mask, and which of its points lie inside."""
+    found = _depth(mask, fine)
+    return found.box, found.mm > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Depth:
+    """How deep points of the part `box` of a grid lie inside a mask, shape z y x; as signed distances go, twice that near its surface."""
+
+    box: Slices
+    mm: npt.NDArray[np.float32]
+
+
+def _depth(mask: Mask, fine: Geometry) -> _Depth:
+    """Measured from a surface that is moved, by half a voxel at most, so that the volume is kept; above 0 at one point at least."""
+    box, _, distance = sampled_distance_mm(mask, fine)
     reach_mm = max(mask.geometry.spacing_mm) / 2
-    level = level_that_keeps_volume(distance, target, 1000 * mask.volume_cm3, reach_mm=reach_mm)
-    return box, distance < max(level, float(np.nextafter(distance.min(), np.float32(np.inf))))
+    near = distance[np.abs(distance) < reach_mm + fine.spacing_mm[0]]
+    deep_mm3 = float(np.count_nonzero(distance <= -reach_mm - fine.spacing_mm[0]) * fine.voxel_volume_mm3)
+    low, high = -reach_mm, reach_mm
+    for _ in range(HALVINGS):
+        level = (low + high) / 2
+        held = deep_mm3 + _held_mm3(level - near, fine)
+        low, high = (level, high) if held < 1000 * mask.volume_cm3 else (low, level)
+    return _Depth(box, max((low + high) / 2, float(np.nextafter(distance.min(), np.float32(np.inf)))) - distance)
+
+
+def _held_mm3(depth: npt.NDArray[np.float32], fine: Geometry) -> float:
+    """The volume, voxels through which the surface runs counted by their share: else regions would snap to the grid, by up to half a voxel."""
+    return float(np.clip(0.5 + depth / (2 * fine.spacing_mm[0]), 0, 1).sum(dtype=float) * fine.voxel_volume_mm3)
 
 
 def _laid_onto(machine: Mask, grid: Geometry, drawn_place: Slices) -> tuple[Box, npt.NDArray[np.bool_], tuple[str, ...]]:

@@ -18,14 +18,14 @@ def as_text(found: Comparison) -> str:
     more = f"{_signed(found.volume_difference_cm3, 2)} cm³{relative}"
     rows = [
         ("Volume", f"{found.volume_machine_cm3:.2f} against {found.volume_physician_cm3:.2f} cm³, {more}"),
-        ("Dice, Jaccard", f"{_number(found.dice, '.3f')}, {_number(found.jaccard, '.3f')}"),
-        (f"Surface Dice at {found.tolerance_mm:g} mm", _number(found.surface_dice, ".3f")),
-        ("Hausdorff 95 %, 100 %", f"{_number(found.hd95_mm, '.2f', ' mm')}, {_number(found.hausdorff_mm, '.2f', ' mm')}"),
+        ("DSC, Jaccard", f"{_number(found.dice, '.3f')}, {_number(found.jaccard, '.3f')}"),
+        (f"Surface DSC at {found.tolerance_mm:g} mm", _number(found.surface_dice, ".3f")),
+        ("HD95, HD", f"{_number(found.hd95_mm, '.2f', ' mm')}, {_number(found.hausdorff_mm, '.2f', ' mm')}"),
         ("Mean surface distance", _number(found.mean_surface_distance_mm, ".2f", " mm")),
         ("Centroid shift", UNDEFINED if shift is None else "x {}, y {}, z {} mm".format(*(_signed(each, 1) for each in shift))),
         ("False positive", f"{found.false_positive_cm3:.2f} cm³, {found.false_positive_voxels} voxels of {found.voxel_volume_mm3:.2f} mm³"),
         ("False negative", f"{found.false_negative_cm3:.2f} cm³, {found.false_negative_voxels} voxels"),
-        ("To be drawn anew", f"{found.added_path_mm:.0f} mm; {found.slices_to_edit} slices to edit, {found.slice_count} drawn"),
+        ("To be drawn anew", f"{found.added_path_mm:.0f} mm; slices to edit {found.slices_to_edit}, drawn {found.slice_count}"),
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"{found.machine} against {found.physician}", *(f"  {name:<{width}}  {value}" for name, value in rows)]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rt4d.agreement.matching import ShippedRule
 
 CONTOURS_HELP = "Two or more: mask files (of several labels FILE:LABEL), DICOM SEG (FILE:SEGMENT), or RTSTRUCT:ROI with --on."
 ON_HELP = "Folder with the CT that structure sets were drawn on; of several series the one that each references. False voxels are told by its lungs."
@@ -16,6 +19,7 @@ MASKS_HELP = "Folder for the false-positive and false-negative voxels as NIfTI, 
 COHORT_HELP = "Instead: all pairs of a table (CSV, Excel, parquet) with columns patient, observer, roi, contour, and where wanted ct, cohort."
 OUT_HELP = "With --cohort: folder for the pairs, their summary and figures: new or empty."
 MACHINE_HELP = "With --cohort: an observer who is a machine (several are allowed).  [default: machine]"
+LESIONS_HELP = "Also match lesions, the pieces of either contour, by: overlap, overlap=SHARE (of both), dsc=SHARE, iou=SHARE, centroid, centroid=MM."
 
 
 class Method(enum.StrEnum):
@@ -32,6 +36,7 @@ def compare(
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only the first against each other.")] = False,
     consensus: Annotated[Method | None, typer.Option("--consensus", help="Also the first against the consensus of all others.")] = None,
     masks: Annotated[Path | None, typer.Option("--masks", metavar="DIR", help=MASKS_HELP)] = None,
+    lesions: Annotated[str | None, typer.Option("--lesions", metavar="RULE", help=LESIONS_HELP)] = None,
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
     cohort: Annotated[Path | None, typer.Option("--cohort", metavar="TABLE", help=COHORT_HELP)] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="OUT", help=OUT_HELP)] = None,
@@ -48,6 +53,7 @@ def compare(
     paired = {"--on": on, "--all-pairs": all_pairs, "--consensus": consensus, "--masks": masks}
     tabled = {"--out": out, "--machine": machine, "--parquet": parquet, "--workers": workers}
     _require_one_task(contours or [], cohort, paired=paired, tabled=tabled)
+    rule = None if lesions is None else _rule(lesions)
     if cohort is not None and out is not None:
         from rt4d.cli.compare_cohort import compare_table
 
@@ -57,6 +63,7 @@ def compare(
             machines=machine or ("machine",),
             tolerance_mm=tolerance_mm,
             assume_same_frame=assume_same_frame,
+            rule=rule,
             parquet=parquet,
             workers=workers,
             as_json=as_json,
@@ -71,8 +78,15 @@ def compare(
         consensus=None if consensus is None else consensus.value,
         masks=masks,
         assume_same_frame=assume_same_frame,
+        rule=rule,
         as_json=as_json,
     )
+
+
+def _rule(text: str) -> ShippedRule:
+    from rt4d.cli.lesions import lesion_rule
+
+    return lesion_rule(text)
 
 
 def _require_one_task(contours: Sequence[str], cohort: Path | None, *, paired: Mapping[str, object], tabled: Mapping[str, object]) -> None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rt4d.agreement.cohort import METRICS, compare_cohort, records, summarise
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PHYSICIANS
 from rt4d.agreement.cohort_table import read_contour_table
+from rt4d.agreement.matching import ShippedRule
 from rt4d.agreement.non_inferiority import AgainstPhysicians, against_physicians
 from rt4d.cli.screen import progress
 from rt4d.errors import InputError
 from rt4d.figures.agreement import METRICS as TITLES
+from rt4d.figures.agreement import SHARES
 from rt4d.outputs import require_new_folder, whole_folder
 from rt4d.report.cohort import write_cohort
 
@@ -32,6 +34,7 @@ def compare_table(
     machines: Sequence[str],
     tolerance_mm: float,
     assume_same_frame: bool,
+    rule: ShippedRule | None,
     parquet: bool,
     workers: int | None,
     as_json: bool,
@@ -41,20 +44,30 @@ def compare_table(
     contours = read_contour_table(table)
     with progress() as show:
         pairs = compare_cohort(
-            contours, machines=machines, tolerance_mm=tolerance_mm, assume_same_frame=assume_same_frame, workers=workers, progress=show
+            contours,
+            machines=machines,
+            tolerance_mm=tolerance_mm,
+            assume_same_frame=assume_same_frame,
+            rule=rule,
+            workers=workers,
+            progress=show,
         )
     summary = summarise(pairs.table)
     with whole_folder(out.absolute()) as folder:
         lacking = write_cohort(folder, pairs, summary, contours, parquet=parquet, assume_same_frame=assume_same_frame)
     notes = [*pairs.notes, *lacking]
+    if rule and not pairs.detections:
+        notes.append("No lesions were matched: no pair of a machine and a physician could be compared")
     against = _against_physicians(pairs.table, notes)
     sys.stderr.write("".join([*(f"note: {note}\n" for note in notes), *(f"rt4d: not compared: {line}\n" for line in pairs.failed)]))
     if as_json:
         listed = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in against]
         said = {"summary": list(records(summary)), "against_physicians": listed, "failed": list(pairs.failed), "notes": notes}
+        said |= {"detection": [each.to_dict() for each in pairs.detections]} if rule else {}
         sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     else:
         lines = [f"{' '.join(filter(None, (cohort, roi)))}: {each.statement}\n" for cohort, roi, each in against]
+        lines += [f"\n{each.title}\n{each.detection}\n" for each in pairs.detections]
         sys.stdout.write(as_text(summary) + "".join(lines) + f"Written to {out}\n")
     return CHECK_FAILED if pairs.failed else 0
 
@@ -83,11 +96,8 @@ def as_text(summary: pd.DataFrame) -> str:
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
-    median = "-" if row["median"] is None else f"{_number(row['median'])} [{_number(row['quartile_1'])}, {_number(row['quartile_3'])}]"
-    interval = "-" if row["interval_low"] is None else f"{_number(row['interval_low'])} to {_number(row['interval_high'])}"
+    form = ".3f" if row["metric"] in SHARES else ".1f" if row["metric"].endswith("_percent") else ".2f"
+    median = "-" if row["median"] is None else f"{row['median']:{form}} [{row['quartile_1']:{form}}, {row['quartile_3']:{form}}]"
+    interval = "-" if row["interval_low"] is None else f"{row['interval_low']:{form}} to {row['interval_high']:{form}}"
     counts = (str(row[name]) for name in ("n", "patients"))
     return row["cohort"], row["pair"], row["roi"], TITLES[row["metric"]], *counts, median, interval, str(row["undefined"]), str(row["failed"])
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

@@ -13,6 +13,8 @@ from typing import Any
 from rt4d import geometry as grids
 from rt4d.agreement import Comparison, Places, compare, locate
 from rt4d.agreement.consensus import majority, staple
+from rt4d.agreement.mask_matching import match_masks
+from rt4d.agreement.matching import Matching, ShippedRule
 from rt4d.anatomy import lungs
 from rt4d.cli.screen import progress
 from rt4d.contour_files import ContourFiles, distinct_names
@@ -32,14 +34,16 @@ Named = tuple[str, Mask]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """A pair, and where what only one of both holds lies."""
+    """A pair, where what only one of both holds lies, and where a rule was given its lesions."""
 
     pair: Comparison
     places: Mapping[str, Places]
+    lesions: Matching | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract of `compare --json`, and the places."""
-        return self.pair.to_dict() | {f"{kind}_places": places.to_dict() for kind, places in self.places.items()}
+        """The contract of `compare --json`, the places, and the lesions."""
+        places = {f"{kind}_places": places.to_dict() for kind, places in self.places.items()}
+        return self.pair.to_dict() | places | ({} if self.lesions is None else {"lesions": self.lesions.to_dict()})
 
 
 def compare_files(
@@ -51,6 +55,7 @@ def compare_files(
     consensus: str | None,
     masks: Path | None,
     assume_same_frame: bool,
+    rule: ShippedRule | None,
     as_json: bool,
 ) -> int:
     """Print a row for each pair of the contours; the exit code."""
@@ -66,7 +71,8 @@ def compare_files(
     rows = []
     for machine, physician in _pairs(named, all_pairs=all_pairs, consensus=consensus):
         pair = compare(machine[1], physician[1], tolerance_mm=tolerance_mm, machine_label=machine[0], physician_label=physician[0])
-        rows.append(_located(pair, physician[1], lung, notes))
+        lesions = None if rule is None else match_masks(machine[1], physician[1], rule=rule)
+        rows.append(Row(pair, _places(pair, physician[1], lung, notes), lesions))
     notes |= dict.fromkeys(_notes([row.pair for row in rows]))
     if masks is not None:
         _write_masks(rows, masks)
@@ -78,7 +84,7 @@ def compare_files(
 def as_text(rows: Sequence[Row]) -> str:
     """The comparisons as a person reads them in a terminal: one as a list, several as a table."""
     if len(rows) == 1:
-        return "\n".join([str(replace(rows[0].pair, notes=())), *(f"  {line}" for line in _where(rows[0])), ""])
+        return "\n".join([str(replace(rows[0].pair, notes=())), *(f"  {line}" for line in (*_where(rows[0]), *_lesions(rows[0]))), ""])
     one_machine = len({row.pair.machine for row in rows}) == 1
     table: list[tuple[str, ...]] = [(f"{rows[0].pair.machine} against" if one_machine else "machine – physician", *HEADS)]
     for pair in (row.pair for row in rows):
@@ -88,7 +94,14 @@ def as_text(rows: Sequence[Row]) -> str:
     tolerance = f"Surface DSC at {rows[0].pair.tolerance_mm:g} mm. Volumes in cm³, distances in mm. FP, FN: false positive, false negative."
     by_lung = [row for row in rows if row.places["false_positive"].inside_lung_cm3 is not None]
     where = [f"{table[rows.index(row) + 1][0]}: {line}" for row in by_lung for line in _where(row)]
+    for row, cells in zip(rows, table[1:], strict=True):
+        if row.lesions is not None:
+            where += ["", f"{cells[0]}:", *(f"  {line}" for line in _lesions(row))]
     return "\n".join([*(line.rstrip() for line in lines), tolerance, *where, ""])
+
+
+def _lesions(row: Row) -> list[str]:
+    return [] if row.lesions is None else str(row.lesions).splitlines()
 
 
 def _pairs(named: Sequence[Named], *, all_pairs: bool, consensus: str | None) -> list[tuple[Named, Named]]:
@@ -112,15 +125,15 @@ def _lung(files: ContourFiles, notes: dict[str, None]) -> Mask | None:
         return None
 
 
-def _located(pair: Comparison, physician: Mask, lung: Mask | None, notes: dict[str, None]) -> Row:
-    """The pair with where its false voxels lie; without the lung, which is noted, where that does not reach over the physician's grid."""
+def _places(pair: Comparison, physician: Mask, lung: Mask | None, notes: dict[str, None]) -> dict[str, Places]:
+    """Where the pair's false voxels lie; without the lung, which is noted, where that does not reach over the physician's grid."""
     there = None
     if lung is not None:
         try:
             there = _onto(lung, physician)
         except GeometryError as error:
             notes[f"{pair.physician}: false voxels are not told by lung: {error}"] = None
-    return Row(pair, {kind: locate(getattr(pair, kind), physician, lung=there) for kind in KINDS})
+    return {kind: locate(getattr(pair, kind), physician, lung=there) for kind in KINDS}
 
 
 def _onto(lung: Mask, physician: Mask) -> Mask:
@@ -162,10 +175,10 @@ def _cells(pair: Comparison) -> tuple[str, ...]:
 
 
 def _notes(pairs: Sequence[Comparison]) -> Iterator[str]:
-    """What was odd about each pair, with its names where there are several."""
+    """What was odd about each pair, with its names where it is not so of all."""
+    of_all = set.intersection(*(set(pair.notes) for pair in pairs))
     for pair in pairs:
-        about = f"{pair.machine} – {pair.physician}: " if len(pairs) > 1 else ""
-        yield from (f"{about}{note}" for note in pair.notes)
+        yield from (note if note in of_all else f"{pair.machine} – {pair.physician}: {note}" for note in pair.notes)
         volumes = ((pair.machine, pair.volume_machine_cm3), (pair.physician, pair.volume_physician_cm3))
         yield from (f"{name} is empty: distances to it are undefined" for name, volume in volumes if volume == 0)
 

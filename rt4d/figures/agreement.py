@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +145,8 @@ def bland_altman_plot(agreement: BlandAltman) -> Figure:
     return figure
 
 
-def confusion_plot(detection: Detection) -> Figure:
-    """Scans by what the physician drew and what the machine found, with sensitivity and specificity and their exact intervals."""
+def confusion_plot(detection: Detection, *, title: str = "") -> Figure:
+    """Scans by what the physician drew and what the machine found, with sensitivity and specificity, their exact intervals and the rule."""
     confusion = detection.confusion
     counts = np.array([[confusion.found, confusion.false_alarm], [confusion.missed, confusion.rightly_clear]])
     columns = counts.sum(axis=0)
@@ -161,7 +162,9 @@ def confusion_plot(detection: Detection) -> Figure:
         axes.text(column, row + 0.22, told, fontsize=9, color=colour, ha="center", va="center")
     axes.set_xticks([0, 1], ["lesion", "no lesion"], color=INK)
     axes.set_yticks([0, 1], ["found", "not found"], color=INK, rotation=90, va="center")
-    axes.set_xlabel(f"sensitivity {confusion.sensitivity}\nspecificity {confusion.specificity}", fontsize=9, color=INK, labelpad=10)
+    said = f"sensitivity {confusion.sensitivity}\nspecificity {confusion.specificity}\n{textwrap.fill(f'found by {detection.rule}', 52)}"
+    axes.set_xlabel(said, fontsize=9, color=INK, labelpad=10)
+    figure.suptitle(title, fontsize=10, color=INK, ha="left", x=0.02)
     axes.set_ylabel("machine", color=INK)
     axes.set_title("physician", fontsize=10, color=INK)
     axes.xaxis.tick_top()

@@ -8,6 +8,7 @@ from rt4d.outcomes.failure_site import FailureSite, failure_site
 from rt4d.outcomes.files import read_table
 from rt4d.outcomes.fine_gray import fine_gray
 from rt4d.outcomes.gray import gray_test
+from rt4d.outcomes.hazard_curve import HazardCurve, hazard_curve
 from rt4d.outcomes.table import Cohort, cohort_from_table, where
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Curve",
     "Discordance",
     "FailureSite",
+    "HazardCurve",
     "Question",
     "Regression",
     "analyse",
@@ -26,6 +28,7 @@ __all__ = [
     "failure_site",
     "fine_gray",
     "gray_test",
+    "hazard_curve",
     "kaplan_meier",
     "log_rank",
     "read_table",

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from rt4d.phantom.case import Phantom
 from rt4d.phantom.generated import make_4dct
+from rt4d.phantom.observers import redraw
 from rt4d.phantom.real_ct import breathe
 from rt4d.phantom.tumours import Tumour
 from rt4d.phantom.waveform import from_trace
 
-__all__ = ["Phantom", "Tumour", "breathe", "from_trace", "make_4dct"]
+__all__ = ["Phantom", "Tumour", "breathe", "from_trace", "make_4dct", "redraw"]

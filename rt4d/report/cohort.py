@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rt4d.agreement.cohort import CohortPairs, extremes, write_table
+from rt4d.agreement.cohort_detection import CohortDetection
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN
 from rt4d.agreement.cohort_table import ContourRow, ContourTable
 from rt4d.agreement.limits_of_agreement import BlandAltman, bland_altman
@@ -30,13 +32,15 @@ def write_cohort(
 ) -> list[str]:
     """Write cohort.csv (or .parquet), summary.csv and figures (PNG and SVG) into a folder; what could not be shown, and why.
 
-    Figures: boxes of four metrics; of each ROI volumes and limits of agreement; and the worst, median and best case by DSC where the table
-    names CTs.
+    Where lesions were matched also detection.csv and detection.json. Figures: scans found and missed; boxes of four metrics; of each ROI
+    volumes and limits of agreement; and the worst, median and best case by DSC where the table names CTs.
     """
     write_table(folder / ("cohort.parquet" if parquet else "cohort.csv"), pairs.table)
     write_table(folder / "summary.csv", summary)
+    if pairs.detections:
+        _write_detections(folder, pairs.detections)
     notes = []
-    for name, draw in _figures(pairs.table, contours, assume_same_frame=assume_same_frame):
+    for name, draw in (*_confusions(pairs.detections), *_figures(pairs.table, contours, assume_same_frame=assume_same_frame)):
         try:
             figure = draw()
         except InputError as error:
@@ -45,6 +49,24 @@ def write_cohort(
         figure.savefig(folder / f"{name}.png", dpi=200)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
     return notes
+
+
+def _write_detections(folder: Path, detections: Sequence[CohortDetection]) -> None:
+    import pandas as pd
+
+    rows = pd.DataFrame([row for each in detections for row in each.rows()])
+    counts = [name for name in rows if set(rows[name].dropna().map(type)) <= {int}]
+    write_table(folder / "detection.csv", rows.astype(dict.fromkeys(counts, "Int64")))
+    told = json.dumps([each.to_dict() for each in detections], indent=2, ensure_ascii=False)
+    (folder / "detection.json").write_text(told + "\n", encoding="utf-8")
+
+
+def _confusions(detections: Sequence[CohortDetection]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """One figure for each machine, physician, ROI and cohort, numbered where there are several as in detection.json."""
+    for number, each in enumerate(detections, start=1):
+        title = "" if len(detections) == 1 else each.title
+        ending = "" if len(detections) == 1 else f"_{number}"
+        yield f"confusion{ending}", lambda each=each, title=title: plots.confusion_plot(each.detection, title=title)  # type: ignore[misc]
 
 
 def _limits_of_volume(table: pd.DataFrame) -> BlandAltman:

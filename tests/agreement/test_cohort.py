@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rt4d.agreement import compare
+from rt4d.agreement import IouAtLeast, Overlap, Scan, compare, detection_in, lesions_in, match
 from rt4d.agreement.cohort import compare_cohort, records, summarise, write_table
 from rt4d.agreement.cohort_table import read_contour_table
 from rt4d.errors import InputError, NotFoundError
@@ -141,8 +141,11 @@ def test_every_pair_has_a_tidy_row_with_the_numbers_of_compare(listed: pd.DataFr
 def test_processes_give_the_table_that_one_gives(listed: pd.DataFrame, tmp_path: Path) -> None:
     contours = read_contour_table(written(listed, tmp_path))
     told: list[tuple[int, int]] = []
-    side_by_side = compare_cohort(contours, workers=2, progress=lambda _stage, done, total: told.append((done, total)))
-    pd.testing.assert_frame_equal(side_by_side.table, compare_cohort(contours, workers=1).table)
+    rule = Overlap(0.1, 0.5)
+    side_by_side = compare_cohort(contours, rule=rule, workers=2, progress=lambda _stage, done, total: told.append((done, total)))
+    alone = compare_cohort(contours, rule=rule, workers=1)
+    pd.testing.assert_frame_equal(side_by_side.table, alone.table)
+    assert [each.to_dict() for each in side_by_side.detections] == [each.to_dict() for each in alone.detections]
     assert told[-1] == (12, 12)
 
 
@@ -220,6 +223,19 @@ def test_who_is_a_machine_is_told_or_noted(listed: pd.DataFrame, tmp_path: Path)
         compare_cohort(contours, machines=["unet"])
     without = read_contour_table(written(listed.replace({"machine": "carl"}), tmp_path))
     assert any("called machine" in note for note in compare_cohort(without, workers=1).notes)
+
+
+def test_detection_of_a_cohort_is_that_of_its_masks(listed: pd.DataFrame, tmp_path: Path) -> None:
+    a_mask(tmp_path / "masks" / "0_machine.nii.gz", empty=True)
+    a_mask(tmp_path / "masks" / "1_anna.nii.gz", empty=True)
+    rule = IouAtLeast(0.4)
+    pairs = compare_cohort(read_contour_table(written(listed.assign(cohort=""), tmp_path)), rule=rule, workers=1)
+    assert [(each.machine, each.physician) for each in pairs.detections] == [("machine", "anna"), ("machine", "bo")]
+    masks = {who: [read_mask(tmp_path / "masks" / f"{n}_{who}.nii.gz") for n in range(4)] for who in ("machine", "anna")}
+    scans = [Scan(f"0{n}", match(lesions_in(masks["machine"][n]), lesions_in(masks["anna"][n]), rule=rule)) for n in range(4)]
+    assert pairs.detections[0].detection.to_dict() == detection_in(scans).to_dict()
+    assert pairs.table[pairs.table.pair == "physician-physician"]["lesions_drawn"].isna().all()
+    assert pairs.table[pairs.table.physician == "anna"]["lesions_false_positive"].tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

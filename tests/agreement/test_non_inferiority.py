@@ -54,7 +54,7 @@ def test_a_machine_that_is_one_of_the_physicians_is_non_inferior():
     found = against_physicians(rows_of(drawn(40, bias_mm=0, seed=4)), machine="net")
     assert found.non_inferior
     assert found.p < 0.025
-    assert found.statement.startswith("net is non-inferior to physicians in dice: at most 0.0")
+    assert found.statement.startswith("net is non-inferior to physicians in DSC: at most 0.0")
     assert "margin 0.05" in found.statement
     assert "40 patients" in found.statement
 
@@ -117,7 +117,7 @@ def test_patients_and_pairs_that_lack_are_named():
     contours["P3"] = {PHYSICIANS[0]: contours["P3"][PHYSICIANS[0]]}
     found = against_physicians(all_pairs(contours), machine="net")
     assert len(found.comparison.pairs.patients) == 6
-    assert dict(found.comparison.pairs.left_out) == {"P2": "no median dice of net"}
+    assert dict(found.comparison.pairs.left_out) == {"P2": "no median DSC of net"}
     text = str(found)
     for said in ("left out: P2", "left out: P3 (1 contour: no pair)", "P1 has no pair net – A"):
         assert said in text
@@ -129,8 +129,8 @@ def test_a_missed_tumour_counts_in_dsc_and_is_named_where_distances_are_undefine
     for row in rows:
         row["hd95_mm"] = None if (row["patient"], row["machine"]) == ("P0", "net") else 10 * (1 - row["dice"])
     found = against_physicians(rows, machine="net", measure="hd95_mm", margin=2)
-    assert found.comparison.pairs.left_out == {"P0": "no median hd95_mm of net"}
-    assert "P0: hd95_mm of net – A is undefined" in found.notes
+    assert found.comparison.pairs.left_out == {"P0": "no median HD95 of net"}
+    assert "P0: HD95 of net – A is undefined" in found.notes
 
 
 def test_five_patients_are_too_few():
@@ -167,7 +167,7 @@ def test_repeated_contours_are_summarised_by_observer():
     assert second.median == 1
     assert first.median < 1
     assert first.interval[0] <= first.median <= first.interval[1]
-    assert "A against A: median dice 0." in str(first)
+    assert "A against A: median DSC 0." in str(first)
     assert "4 pairs of 4 patients" in str(first)
     with pytest.raises(InputError, match="twice"):
         intra_observer([])

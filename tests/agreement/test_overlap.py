@@ -49,12 +49,23 @@ def test_one_ball_on_two_grids_is_nearly_itself(other):
     assert found.surface_dice > 0.999
 
 
+def test_overlap_does_not_depend_on_where_voxels_of_another_grid_begin():
+    fixed = Geometry((50, 50, 50), (2, 2, 2), (49, -49, 49), (-1, 0, 0, 0, 1, 0, 0, 0, -1), FRAME)
+    machine, errors = ball(fixed, np.array((5.0, 0, 0)), 20), []
+    truth = common_of_balls(20, 20, 5) / (4 / 3 * np.pi * 20**3)
+    for shift in np.random.default_rng(0).uniform(-1, 1, (6, 3)):
+        turned = Geometry((60, 60, 60), (1.5, 1.5, 1.5), tuple(np.add(shift, (-64, 0, -44))), tuple(rotation(0, 0, -45)), FRAME)
+        errors.append(compare(machine, ball(turned, np.zeros(3), 20)).dice - truth)
+    assert np.abs(errors).max() < 0.006
+    assert np.std(errors) < 0.002
+
+
 def test_one_box_on_two_grids_is_itself():
-    """The voxels' outer faces are the same, so that nothing differs but the edges."""
+    """The voxels' outer faces are the same, so that nothing differs but the edges, which a signed distance rounds the more the thicker slices are."""
     coarse = Geometry((20, 20, 12), (1, 1, 3), (0.5, 0.5, 1.5), frame_of_reference=FRAME)
     fine = Geometry((40, 40, 72), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), frame_of_reference=FRAME)
     found = compare(box((10, 10, 18), (20, 20, 36), fine), box((5, 5, 3), (10, 10, 6), coarse))
-    assert found.dice > 0.97
+    assert found.dice > 0.96
     assert found.volume_difference_cm3 == pytest.approx(0)
     assert found.centroid_shift_mm == pytest.approx((0, 0, 0), abs=1e-9)
     assert found.false_positive_voxels == found.false_negative_voxels == 0
@@ -104,7 +115,8 @@ def test_what_lies_beyond_the_physicians_grid_counts_and_is_said():
     assert found.notes == ("1.50 cm³ of the machine's contour lie beyond the physician's grid: counted in its volume, no false-positive voxels",)
     elsewhere = Geometry((25, 30, 20), (1.0, 1.0, 3.0), (10.5, 0.5, 0.0), frame_of_reference=FRAME)
     between = compare(box((0, 10, 5), (20, 10, 5), elsewhere), physician)
-    assert between.dice == pytest.approx(2 / 3, abs=0.06)
+    common, both = 9.5 * 9.5 * 5, (20 + 10) * 10 * 5
+    assert between.dice == pytest.approx(2 * common / both, abs=0.02), "half a voxel beside one another"
     assert any("beyond the physician's grid" in note for note in between.notes)
 
 
@@ -147,7 +159,7 @@ def test_uneven_slices_weigh_what_they_stand_for():
 def test_a_single_slice_of_other_thickness_is_another_grid():
     thin, thick = (Geometry((20, 20, 1), (1, 1, dz), frame_of_reference=FRAME) for dz in (2, 6))
     found = compare(box((5, 5, 0), (10, 10, 1), thin), box((5, 5, 0), (10, 10, 1), thick))
-    assert found.dice == pytest.approx(2 * 2 / (2 + 6), abs=0.05)
+    assert found.dice == pytest.approx(2 * 2 / (2 + 6), abs=0.01)
 
 
 def test_empty_masks_on_different_grids_are_defined_too():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable
@@ -271,6 +272,46 @@ def test_the_consensus_of_the_physicians_is_a_row_more(method: str, compare: Com
     assert "two beside the machine" in err
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("overlap", "any overlap"),
+        ("overlap=0.1", "overlap of at least 10 % of the machine's lesion and together 10 % of the physician's"),
+        ("DSC=0.5", "DSC of at least 0.5, one to one"),
+        ("iou=0.3", "IoU of at least 0.3, one to one"),
+        ("centroid", "the machine's centroid in the physician's lesion"),
+        ("centroid=10", "the machine's centroid in the physician's lesion or at most 10 mm from its centroid"),
+    ],
+)
+def test_lesions_are_matched_by_the_rule_that_is_given(given: str, said: str, compare: Compare, tmp_path: Path) -> None:
+    machine, drawn = a_mask(tmp_path / "m.nii.gz", shift=1), a_mask(tmp_path / "p.nii.gz")
+    (row,) = json.loads(compare(machine, drawn, "--lesions", given, "--json")[1])
+    assert row["lesions"]["rule"] == said
+    assert (row["lesions"]["drawn"], row["lesions"]["found"], row["lesions"]["missed"], row["lesions"]["false_positive"]) == (1, 1, 0, 0)
+    assert [one["observer"] for one in row["lesions"]["lesions"]] == ["physician", "machine"]
+    out = compare(machine, drawn, "--lesions", given)[1]
+    assert f"A lesion is found by: {said}" in out
+    assert "machine 1 (DSC 0.83)" in out
+    assert "lesions" not in json.loads(compare(machine, drawn, "--json")[1])[0]
+
+
+@pytest.mark.parametrize("given", ["", "dsc", "dsc=", "dsc=0", "dsc=2", "iou=x", "overlap=-1", "centroid=-1", "centroid=nan", "touch"])
+def test_a_rule_that_is_none_is_refused_with_those_that_are(given: str, compare: Compare, tmp_path: Path) -> None:
+    code, out, err = compare(a_mask(tmp_path / "m.nii.gz"), a_mask(tmp_path / "p.nii.gz"), "--lesions", given)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    for rule in ("overlap=0.1", "dsc=0.5", "iou=0.3", "centroid=10 (mm)"):
+        assert rule in err
+
+
+def test_lesions_of_several_physicians_stand_below_the_table(compare: Compare, tmp_path: Path) -> None:
+    files = [a_mask(tmp_path / f"{name}.nii.gz", shift=n) for name, n in (("unet", 1), ("anna", 0), ("bo", 2))]
+    code, out, _ = compare(*files, "--lesions", "overlap")
+    assert code == 0
+    assert out.index("Surface DSC at") < out.index("anna.nii.gz:") < out.index("bo.nii.gz:")
+    assert out.count("A lesion is found by: any overlap") == 2
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Three patients of two cohorts, a machine and two physicians each."""
@@ -313,6 +354,36 @@ def test_a_pair_that_failed_ends_with_1_and_the_others_are_there(
     assert (tmp_path / "out" / "cohort.parquet").is_file()
     assert "DSC" in out
     assert f"Written to {tmp_path / 'out'}" in out
+
+
+def test_detection_over_a_cohort_is_printed_and_written(compare: Compare, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rt4d.report.cohort.BOXES", ())
+    (tmp_path / "masks" / "1_bo.nii.gz").write_bytes(b"broken")
+    a_mask(tmp_path / "masks" / "2_unet.nii.gz", empty=True)
+    given = ("--cohort", table, "--machine", "unet", "--workers", 1, "--lesions", "dsc=0.5")
+    code, out, _ = compare(*given, "--out", tmp_path / "out", "--json")
+    assert code == 1, "a pair failed"
+    told = json.loads(out)["detection"]
+    assert json.loads((tmp_path / "out" / "detection.json").read_text()) == told
+    assert [(each["cohort"], each["roi"], each["machine"], each["physician"], each["scans"]) for each in told] == [
+        ("clinic", "GTV", "unet", "anna", 1),
+        ("clinic", "GTV", "unet", "bo", 1),
+        ("trial", "GTV", "unet", "anna", 2),
+        ("trial", "GTV", "unet", "bo", 1),
+    ]
+    assert told[2]["lesions"][0]["sensitivity"]["successes"] == 1, "the empty one is a miss"
+    assert told[2]["by_scan"]["missed"] == 1
+    assert list(told[3]["left_out"]) == ["1"]
+    rows = list(csv.DictReader((tmp_path / "out" / "detection.csv").read_text().splitlines()))
+    assert {row["counted"] for row in rows} == {"all lesions", "longest axis ≥ 10 mm", "longest axis < 10 mm", "scans"}
+    assert (rows[8]["found"], rows[8]["drawn"], rows[8]["sensitivity"]) == ("1", "2", "0.5")
+    assert (tmp_path / "out" / "confusion_3.png").is_file()
+    pairs = list(csv.DictReader((tmp_path / "out" / "cohort.csv").read_text().splitlines()))
+    counted = {(row["patient"], row["physician"]): row["lesions_drawn"] + row["lesions_found"] + row["lesions_false_positive"] for row in pairs}
+    assert (counted["0", "anna"], counted["2", "anna"], counted["1", "bo"]) == ("110", "100", "")
+    text = compare(*given, "--out", tmp_path / "text")[1]
+    assert "trial GTV: unet against anna" in text
+    assert "left out: 1 (row 7" in text
 
 
 @pytest.mark.parametrize(

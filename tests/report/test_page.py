@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rt4d.geometry import Geometry
+from rt4d.phases import FourDCT, Phase
+from rt4d.volumes import Volume
+from tests.report.make import LABELS, PATIENT, ball, made_result, page_of
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return page_of(tmp_path_factory.mktemp("page"), made_result()).read_text()
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(page):
+    assert "http" not in page.replace("http-equiv", "")
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
+    assert not re.findall(r"@import|url\((?!#)|<link|<iframe|\bfetch\(|XMLHttpRequest|WebSocket|\beval\(|new Function", page)
+
+
+def test_the_browser_is_told_to_run_the_pages_own_script_and_nothing_else(page):
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html.unescape(policy)
+    assert "default-src 'none'" in html.unescape(policy)
+
+
+def test_the_first_words_are_the_verdict_the_volume_and_the_amplitude(page):
+    order = ["Passed: all 3 checks", "3 passed, 0 failed", "Not for clinical use", "cm³</b><span>ITV<", "mm</b><span>superior–inferior", 'id="viewer"']
+    places = [page.index(words) for words in order]
+    assert places == sorted(places)
+    assert '<b>6.0 mm</b><span>superior–inferior, peak to peak' in page
+
+
+def test_a_failure_is_said_in_words_and_stands_first_in_the_table(tmp_path):
+    page = page_of(tmp_path, made_result(failing=True)).read_text()
+    assert "Not verified: 1 of 4 checks failed" in page
+    assert page.index("a shift of 2.5 mm would still match") < page.index('id="viewer"')
+    rows = re.findall(r'<tr><th class="text" scope="row">([^<]*)</th><td class="quiet">([^<]*)</td>', page)
+    assert rows == [("Shift that would match better, mm", "≤ 1.5"), ("Similarity around the target", "≥ 0.8")]
+
+
+def test_a_roi_that_is_named_like_a_script_is_text(tmp_path):
+    name = "<script>alert(1)</script>"
+    page = page_of(tmp_path, made_result(roi=name)).read_text()
+    assert name not in page
+    assert "from ROI &lt;script&gt;alert(1)" in page
+
+
+def test_nothing_of_the_page_names_the_patient_or_a_file(page):
+    for secret in (*PATIENT.values(), "Doe", "/data"):
+        assert secret not in page
+    assert "copies of others and count once" in page
+    assert "Read from the structure set" in page
+
+
+def test_every_figure_has_what_it_shows_beside_it(page):
+    assert page.count("<figcaption>") == page.count("<figure>") == 4
+    assert "<metadata" not in page
+    assert "var(--ink)" in page
+
+
+@pytest.mark.slow
+def test_ten_phases_of_a_full_sized_ct_stay_under_fifteen_megabytes_even_where_they_are_noise(tmp_path):
+    """Noise without any pattern is what packs worst, and a large target what is shown most of."""
+    grid = Geometry((512, 512, 100), (0.98, 0.98, 3.0), (-250.0, -250.0, -150.0))
+    volume = Volume(np.random.default_rng(1).integers(-1024, 1400, grid.shape, dtype=np.int16), grid)
+    made = made_result()
+    labels = [f"{percent:02d}" for percent in range(0, 100, 10)]
+    ct = FourDCT(tuple(Phase(volume, made.ct.reference.identity, label) for label in labels), "50")
+    masks = {label: ball(grid, (-60.0, 0.0, 0.0), 35.0) for label in labels}
+    (target,) = made.targets
+    drawn = replace(target.drawn, masks={"50": masks["50"]})
+    result = replace(made, ct=ct, targets=(replace(target, itv=replace(target.itv, phases=masks, mask=masks["50"], ptv=None), drawn=drawn),))
+    path = page_of(tmp_path, result)
+    assert 8e6 < path.stat().st_size < 15e6
+
+
+def test_two_targets_share_the_page_and_can_be_chosen(tmp_path):
+    page = page_of(tmp_path, made_result(targets=2)).read_text()
+    assert '<option value="0">ITV1</option><option value="1">ITV2</option>' in page
+    assert all(f'id="ct-{target}-{phase}"' in page for target in (0, 1) for phase in range(len(LABELS)))
+
+
+def test_a_segmented_phase_without_a_finding_is_said(tmp_path):
+    made = made_result()
+    (target,) = made.targets
+    result = replace(made, targets=(replace(target, segmented=dict.fromkeys(LABELS)),), model=SimpleNamespace(name="stand_in"))
+    page = page_of(tmp_path, result).read_text()
+    assert page.count("nothing found") == len(LABELS)
