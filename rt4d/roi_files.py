@@ -113,21 +113,21 @@ def _write(contours: StructureSet, roi: RoiSummary, folder: Path, taken: set[str
     region = contours.region(roi)
     if partial_volume:
         part = filling.partial_volume_of(region)
-        name = _file_name(roi.name, taken)
+        name = f"{free_stem(roi.name, taken)}.nii.gz"
         write_volume(folder / name, Volume(part.fraction, part.geometry))
         return RoiFile(name, roi.name, roi.number, roi.kind, part.volume_cm3, region.boundary)
     mask = filling.mask_of(region)
-    name = _file_name(roi.name, taken)
+    name = f"{free_stem(roi.name, taken)}.nii.gz"
     write_mask(folder / name, mask)
     return RoiFile(name, roi.name, roi.number, roi.kind, mask.volume_cm3, region.boundary)
 
 
-def _file_name(name: str, taken: set[str]) -> str:
-    """A file name of plain characters that none has yet, on file systems that do not tell case either."""
+def free_stem(name: str, taken: set[str]) -> str:
+    """A file's name, without ending, of plain characters that none has yet, on file systems that do not tell case either."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST]
     several, stem = 1, plain
     while stem.casefold() in taken:
         several += 1
         stem = f"{plain}_{several}"
     taken.add(stem.casefold())
-    return f"{stem}.nii.gz"
+    return stem

@@ -13,6 +13,7 @@ from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PHYSICIANS
 from rt4d.agreement.cohort_table import read_contour_table
 from rt4d.agreement.matching import ShippedRule
 from rt4d.agreement.non_inferiority import AgainstPhysicians, against_physicians
+from rt4d.agreement.paired import PairedComparison, compare_paired
 from rt4d.cli.screen import progress
 from rt4d.errors import InputError
 from rt4d.figures.agreement import METRICS as TITLES
@@ -58,15 +59,17 @@ def compare_table(
     notes = [*pairs.notes, *lacking]
     if rule and not pairs.detections:
         notes.append("No lesions were matched: no pair of a machine and a physician could be compared")
-    against = _against_physicians(pairs.table, notes)
+    against, volumes = _against_physicians(pairs.table, notes), _volumes(pairs.table)
     sys.stderr.write("".join([*(f"note: {note}\n" for note in notes), *(f"rt4d: not compared: {line}\n" for line in pairs.failed)]))
     if as_json:
         listed = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in against]
-        said = {"summary": list(records(summary)), "against_physicians": listed, "failed": list(pairs.failed), "notes": notes}
+        tested = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in volumes]
+        said = {"summary": list(records(summary)), "against_physicians": listed, "volumes": tested, "failed": list(pairs.failed), "notes": notes}
         said |= {"detection": [each.to_dict() for each in pairs.detections]} if rule else {}
         sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     else:
-        lines = [f"{' '.join(filter(None, (cohort, roi)))}: {each.statement}\n" for cohort, roi, each in against]
+        told = [*((cohort, roi, each.statement) for cohort, roi, each in against), *((cohort, roi, _told(each)) for cohort, roi, each in volumes)]
+        lines = [f"{' '.join(filter(None, (cohort, roi)))}: {said}\n" for cohort, roi, said in told]
         lines += [f"\n{each.title}\n{each.detection}\n" for each in pairs.detections]
         sys.stdout.write(as_text(summary) + "".join(lines) + f"Written to {out}\n")
     return CHECK_FAILED if pairs.failed else 0
@@ -83,6 +86,23 @@ def _against_physicians(table: pd.DataFrame, notes: list[str]) -> list[tuple[str
             except InputError as error:
                 notes.append(f"{machine} is not set against the physicians' own agreement: {error}")
     return found
+
+
+def _volumes(table: pd.DataFrame) -> list[tuple[str, str, PairedComparison]]:
+    """By cohort and ROI, whether a machine's volumes are smaller or larger than a physician's."""
+    there = table[(table["error"] == "") & (table["pair"] == MACHINE_PHYSICIAN)]
+    found = []
+    for (cohort, roi, *observers), part in there.groupby(["cohort", "roi", "machine", "physician"], sort=False):
+        first, second = (dict(zip(part["patient"], part[f"volume_{side}_cm3"], strict=True)) for side in ("machine", "physician"))
+        found.append((cohort, roi, compare_paired(first, second, quantity="volume", unit="cm³", labels=(observers[0], observers[1]))))
+    return found
+
+
+def _told(test: PairedComparison) -> str:
+    """The paired test in a line: direction, p, effect size and difference."""
+    effect = test.wilcoxon.rank_biserial
+    facts = [f"Wilcoxon p = {test.wilcoxon.p_two_sided:.2g}", *([] if effect is None else [f"rank-biserial {effect:+.2f}"])]
+    return f"volume, {test.direction} ({', '.join(facts)}, median difference {test.pairs.told(test.median_difference, test.median_interval)})"
 
 
 def as_text(summary: pd.DataFrame) -> str:

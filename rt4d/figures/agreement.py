@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,8 @@ FEWEST_IN_A_BOX = 5
 """Below so many values a box pretends to know quartiles: the points and their median are shown."""
 LOGARITHMIC_FROM = 20.0
 """Volumes that span more than so many times the smallest are shown on logarithmic axes."""
+LABEL_HEIGHT = 0.13
+"""Of the height of the axes: two lines of small type."""
 FAINT = "#e6e8eb"
 RIGHT, WRONG = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
 """Cells of a confusion table: what machine and physician agree on in blue, the rest in vermilion; the deeper, the larger its share."""
@@ -125,10 +127,6 @@ def bland_altman_plot(agreement: BlandAltman) -> Figure:
         style = "-" if name == "bias" else "--"
         axes.axhspan(pairs.back(interval[0]), pairs.back(interval[1]), color="#56b4e9", alpha=0.22, linewidth=0)
         axes.axhline(pairs.back(value), color=INK, linewidth=1.2, linestyle=style)
-        axes.annotate(
-            f"{name}\n{_limit(agreement, value)}", (1.0, pairs.back(value)), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            fontsize=8, color=INK, ha="left", va="center",
-        )  # fmt: skip
     axes.axhline(1.0 if pairs.ratio else 0.0, color=QUIET, linewidth=0.8, zorder=1)
     differences = np.exp(pairs.differences) if pairs.ratio else pairs.differences
     axes.scatter(x, differences, s=22, color=KINDS[MACHINE_PHYSICIAN][0], alpha=0.75, linewidths=0, zorder=3)
@@ -142,6 +140,7 @@ def bland_altman_plot(agreement: BlandAltman) -> Figure:
     _plain_logarithms(axes, logarithmic=pairs.ratio)
     _quieten(axes)
     axes.grid(visible=False)
+    _label_beside(axes, {f"{name}\n{_limit(agreement, value)}": pairs.back(value) for name, value, _ in lines})
     return figure
 
 
@@ -198,6 +197,17 @@ def froc_plot(curve: Froc, *, rates: Sequence[float] = (1 / 8, 1 / 4, 1 / 2, 1, 
     _quieten(axes)
     axes.minorticks_off()
     return figure
+
+
+def _label_beside(axes: Axes, labels: Mapping[str, float]) -> None:
+    """Labels of horizontal lines right of the axes, as near their lines as leaves each of them legible."""
+    ordered = sorted(labels, key=lambda text: labels[text])
+    at = (axes.transScale + axes.transLimits).transform([(axes.get_xlim()[0], labels[text]) for text in ordered])[:, 1]
+    wanted = at - LABEL_HEIGHT * np.arange(len(at))
+    places = np.maximum.accumulate(wanted)
+    down = np.minimum.accumulate(wanted[::-1])[::-1]
+    for text, place in zip(ordered, (places + down) / 2 + LABEL_HEIGHT * np.arange(len(at)), strict=True):
+        axes.text(1.015, place, text, transform=axes.transAxes, fontsize=8, color=INK, ha="left", va="center")
 
 
 def _limit(agreement: BlandAltman, value: float) -> str:

@@ -28,7 +28,7 @@ def write_report(path: Path, result: ItvResult, summary: dict[str, Any]) -> Path
         "itv.html.jinja",
         scripts=VIEWER,
         summary=summary,
-        failed=[check | {"title": check_title(check["name"])} for check in summary["checks"] if check["verdict"] == "fail"],
+        failed=[check for check in summary["checks"] if check["verdict"] == "fail"],
         targets=targets,
         viewer=viewer_data(result.ct, [target.itv for target in result.targets]),
         notes=[_without_file_names(note, result) for note in summary["notes"]],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from rt4d.contour_files import ContourFiles
 from rt4d.errors import InputError
 from rt4d.figures import agreement as plots
 from rt4d.figures.overlays import Case, case_overlays
+from rt4d.roi_files import free_stem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +32,8 @@ def write_cohort(
 ) -> list[str]:
     """Write cohort.csv (or .parquet), summary.csv and figures (PNG and SVG) into a folder; what could not be shown, and why.
 
-    Where lesions were matched also detection.csv and detection.json. Figures: scans found and missed; boxes of four metrics; of each ROI
-    volumes and limits of agreement; and the worst, median and best case by DSC where the table names CTs.
+    Where lesions were matched also detection.csv and detection.json. Figures: scans found and missed; boxes of four metrics; of
+    every two observers, by ROI, volumes and limits of agreement; and the worst, median and best case by DSC where the table names CTs.
     """
     write_table(folder / ("cohort.parquet" if parquet else "cohort.csv"), pairs.table)
     write_table(folder / "summary.csv", summary)
@@ -54,9 +54,8 @@ def write_cohort(
 def _write_detections(folder: Path, detections: Sequence[CohortDetection]) -> None:
     import pandas as pd
 
-    rows = pd.DataFrame([row for each in detections for row in each.rows()])
-    counts = [name for name in rows if set(rows[name].dropna().map(type)) <= {int}]
-    write_table(folder / "detection.csv", rows.astype(dict.fromkeys(counts, "Int64")))
+    rows = [row for each in detections for row in each.rows()]
+    write_table(folder / "detection.csv", pd.DataFrame(rows, dtype=object))  # whole numbers stay whole beside empty cells
     told = json.dumps([each.to_dict() for each in detections], indent=2, ensure_ascii=False)
     (folder / "detection.json").write_text(told + "\n", encoding="utf-8")
 
@@ -69,37 +68,38 @@ def _confusions(detections: Sequence[CohortDetection]) -> Iterator[tuple[str, Ca
         yield f"confusion{ending}", lambda each=each, title=title: plots.confusion_plot(each.detection, title=title)  # type: ignore[misc]
 
 
-def _limits_of_volume(table: pd.DataFrame) -> BlandAltman:
-    """Limits of agreement of a machine's volumes with the physicians' (the mean of several) over patients; of ratios where they span a wide range."""
-    machine, physician = _volumes(table)
-    both = np.array([*machine.values(), *physician.values()])
-    ratio = bool(both.size and both.min() > 0 and both.max() > plots.LOGARITHMIC_FROM * both.min())
-    several = table.groupby(["cohort", "patient", "machine"])["physician"].nunique().max() > 1
-    labels = ("machine", "physicians' mean" if several else "physician")
-    return bland_altman(machine, physician, quantity="volume", unit="cm³", labels=labels, ratio=ratio)
-
-
 def _figures(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> Iterator[tuple[str, Callable[[], Figure]]]:
     there = table[table["error"] == ""]
     if there.empty:
         return
     for metric in BOXES:
         yield metric, lambda metric=metric: plots.metric_boxes(there, metric)  # type: ignore[misc]
+    yield from _volume_figures(there)
     against = there[there["pair"] == MACHINE_PHYSICIAN]
-    rois = list(dict.fromkeys(against["roi"]))
-    for roi in rois:
-        ending = "" if len(rois) == 1 else "_" + re.sub(r"[^A-Za-z0-9._-]", "_", roi)
-        part = against[against["roi"] == roi]
-        yield f"volumes{ending}", lambda part=part: plots.volume_scatter(part["volume_machine_cm3"], part["volume_physician_cm3"])  # type: ignore[misc]
-        yield f"bland_altman{ending}", lambda part=part: plots.bland_altman_plot(_limits_of_volume(part))  # type: ignore[misc]
-    if rois and any(row.ct for row in contours.rows):
+    if len(against) and any(row.ct for row in contours.rows):
         yield "cases", lambda: case_overlays(_cases(against, contours, assume_same_frame=assume_same_frame))
 
 
-def _volumes(table: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
-    means = table.groupby(["cohort", "patient", "machine"], sort=False)[["volume_machine_cm3", "volume_physician_cm3"]].mean()
-    names = [" ".join(filter(None, map(str, key))) for key in means.index]
-    return tuple(dict(zip(names, means[column].astype(float), strict=True)) for column in means.columns)  # type: ignore[return-value]
+def _volume_figures(there: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Volumes and limits of agreement of every two observers, by ROI; the files are named by what there are several of."""
+    several_rois = there["roi"].nunique() > 1
+    groups = list(there.groupby(["roi", "machine", "physician"], sort=False))
+    taken: set[str] = set()
+    for (roi, *observers), part in groups:
+        stem = free_stem("_".join([*([roi] if several_rois else []), *observers]), taken)
+        ending = f"_{stem}" if len(groups) > 1 else ""
+        first, second, labels = part["volume_machine_cm3"], part["volume_physician_cm3"], (observers[0], observers[1])
+        yield f"volumes{ending}", lambda x=first, y=second, labels=labels: plots.volume_scatter(x, y, labels=labels)  # type: ignore[misc]
+        yield f"bland_altman{ending}", lambda part=part, labels=labels: plots.bland_altman_plot(_limits_of_volume(part, labels))  # type: ignore[misc]
+
+
+def _limits_of_volume(part: pd.DataFrame, labels: tuple[str, str]) -> BlandAltman:
+    """Limits of agreement of two observers' volumes over patients; of ratios where they span a wide range."""
+    names = [" ".join(filter(None, each)) for each in zip(part["cohort"], part["patient"], strict=True)]
+    first, second = (dict(zip(names, part[f"volume_{side}_cm3"].astype(float), strict=True)) for side in ("machine", "physician"))
+    both = np.array([*first.values(), *second.values()])
+    ratio = bool(both.min() > 0 and both.max() > plots.LOGARITHMIC_FROM * both.min())
+    return bland_altman(first, second, quantity="volume", unit="cm³", labels=labels, ratio=ratio)
 
 
 def _cases(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> list[Case]:

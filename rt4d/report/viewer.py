@@ -2,6 +2,9 @@
 
 Both lie on grids along the patient's axes (LPS), so that the page needs no more geometry than a corner and a step. Grey values follow
 `LEVELS_HU`, finest in soft tissue; what is shown is packed with zlib, which browsers unpack themselves.
+
+The page draws it on plain canvases. The viewer libraries (NiiVue, vtk.js, cornerstone3D) weigh 2.5 to 3 MB and need WebGL 2, which browsers
+no longer emulate on every workstation without a graphics card.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from rt4d.volumes import Mask
 
 AROUND_MM, LEAST_MM = np.array((60.0, 60.0, 40.0)), np.array((40.0, 40.0, 30.0))
 """How much of the CT is shown beyond the outermost contour, along patient x, y, z, and how little before voxels are made larger instead."""
-VOXELS = 10_000_000
-"""Of all targets and phases together: a byte each, which in base64 stays under 14 MB whatever they hold."""
+VOXELS = 9_000_000
+"""Of all targets and phases together: a byte each, which in base64 stays under 12 MB whatever they hold."""
 LEVELS_HU = np.r_[np.arange(-1024, -200, 8), np.arange(-200, 248, 4), np.arange(248, 1396, 28)]
 """The HU from which each of the 256 grey values stands: steps of 8 in lung, 4 in soft tissue, 28 in bone."""
 _CODES = (np.searchsorted(LEVELS_HU, np.arange(-1024, 1397), side="right") - 1).astype(np.uint8)
@@ -59,7 +62,7 @@ def viewer_data(ct: FourDCT, targets: list[ITV]) -> ViewerData:
                 "centre_mm": [round(v, 3) for v in target.mask.centroid_mm],
             }
         )
-    levels = np.r_[LEVELS_HU[:-1] + np.diff(LEVELS_HU) // 2, LEVELS_HU[-1]]
+    levels = LEVELS_HU + np.diff(LEVELS_HU, append=LEVELS_HU[-1] + 28) // 2
     return ViewerData({"phases": list(ct.labels), "reference": ct.reference_label, "hu": levels.tolist(), "targets": told}, packed)
 
 

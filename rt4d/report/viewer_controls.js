@@ -37,8 +37,9 @@ function tell() {
 
 function phaseText() {
   const label = told.phases[view.phase];
-  if (!target().drawn.includes(label)) return `${label} %, not in the union`;
-  return label === told.reference ? `${label} %, reference` : `${label} %`;
+  const name = /^\d+$/.test(label) ? `${label} %` : label;
+  if (!target().drawn.includes(label)) return `${name}, not in the union`;
+  return label === told.reference ? `${name}, reference` : name;
 }
 
 function tellSlice(name, plane, grid) {
@@ -54,9 +55,14 @@ function tellPlace(place) {
   const grid = target().ct;
   const index = [0, 1, 2].map((axis) => indexOf(grid, axis, place[axis]));
   const within = index.every((value, axis) => holds(grid, axis, value));
-  const hu = within ? `${told.hu[view.images[offsetOf(grid, index)]]} HU` : "beyond what is shown";
+  const hu = within ? huText(view.images[offsetOf(grid, index)]) : "beyond what is shown";
   const where = place.map((mm, axis) => minus(`${"xyz"[axis]} ${mm.toFixed(1)}`)).join("  ");
   one("cursor").textContent = `${where} mm: ${minus(hu)}`;
+}
+
+// The last grey value stands for all that is denser.
+function huText(code) {
+  return code === told.hu.length - 1 ? "over 1368 HU" : `${told.hu[code]} HU`;
 }
 
 function reset() {

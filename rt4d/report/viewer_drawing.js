@@ -7,7 +7,7 @@ const PLANES = {
 };
 const LINES = {
   PTV: { colour: "#cc79a7", width: 2, dash: [7, 4] },
-  ITV: { colour: "#56b4e9", width: 2.6, dash: [] },
+  ITV: { colour: "#56b4e9", width: 4, dash: [] },
   phase: { colour: "#e69f00", width: 2, dash: [] },
   reference: { colour: "#f0e442", width: 2, dash: [2, 3] },
 };
@@ -59,7 +59,7 @@ function drawPlane(canvas, plane) {
   const map = mapping(plane, canvas);
   pen.scale(ratio, ratio);
   drawImage(pen, plane, map);
-  for (const name of Object.keys(LINES)) if (view.shown[name]) drawContour(pen, plane, map, name);
+  drawContours(pen, plane, map);
   drawCross(pen, plane, map, canvas);
   drawLetters(pen, plane, canvas);
   drawScale(pen, map, canvas);
@@ -94,32 +94,38 @@ function contourIndex(name) {
   return target().drawn.indexOf(wanted);
 }
 
-function drawContour(pen, plane, map, name) {
-  const grid = target().contours;
-  const [index, through] = [contourIndex(name), indexOf(grid, plane.through, view.at[plane.through])];
-  if (index < 0 || !holds(grid, plane.through, through)) return;
-  const each = grid.size[0] * grid.size[1] * grid.size[2];
-  const slice = sliceOf(view.contours.subarray(index * each, (index + 1) * each), grid, plane, through);
-  const line = LINES[name];
-  pen.beginPath();
-  for (const outline of outlinesOf(slice)) {
-    const corners = outline.map(([column, row]) => [map.x(placeOf(grid, plane.across, column - 0.5)), map.y(placeOf(grid, plane.down, row - 0.5))]);
-    pen.moveTo(...corners[0]);
-    corners.slice(1).forEach((corner) => pen.lineTo(...corner));
-    pen.closePath();
-  }
-  pen.setLineDash([]);
+// Dark edges first, so that of two lines in one place both are seen: the wider below the narrower.
+function drawContours(pen, plane, map) {
+  const paths = Object.keys(LINES).filter((name) => view.shown[name]).map((name) => [LINES[name], contourPath(plane, map, name)]);
   pen.lineJoin = "round";
-  stroke(pen, "rgba(0, 0, 0, 0.55)", line.width + 1.6);
-  pen.setLineDash(line.dash);
-  stroke(pen, line.colour, line.width);
+  for (const [line, path] of paths) stroke(pen, "rgba(0, 0, 0, 0.55)", line.width + 1.6, path);
+  for (const [line, path] of paths) {
+    pen.setLineDash(line.dash);
+    stroke(pen, line.colour, line.width, path);
+  }
   pen.setLineDash([]);
 }
 
-function stroke(pen, colour, width) {
+function contourPath(plane, map, name) {
+  const [grid, path] = [target().contours, new Path2D()];
+  const [index, through] = [contourIndex(name), indexOf(grid, plane.through, view.at[plane.through])];
+  if (index < 0 || !holds(grid, plane.through, through)) return path;
+  const each = grid.size[0] * grid.size[1] * grid.size[2];
+  const slice = sliceOf(view.contours.subarray(index * each, (index + 1) * each), grid, plane, through);
+  for (const outline of outlinesOf(slice)) {
+    const corners = outline.map(([column, row]) => [map.x(placeOf(grid, plane.across, column - 0.5)), map.y(placeOf(grid, plane.down, row - 0.5))]);
+    path.moveTo(...corners[0]);
+    corners.slice(1).forEach((corner) => path.lineTo(...corner));
+    path.closePath();
+  }
+  return path;
+}
+
+function stroke(pen, colour, width, path = null) {
   pen.strokeStyle = colour;
   pen.lineWidth = width;
-  pen.stroke();
+  if (path) pen.stroke(path);
+  else pen.stroke();
 }
 
 // Lines that leave the middle free, so that what lies there is seen.

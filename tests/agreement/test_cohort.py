@@ -70,6 +70,13 @@ def test_a_spreadsheets_semicolons_and_byte_order_mark_are_read(listed: pd.DataF
     assert len(read_contour_table(tmp_path / "c.csv").rows) == 12
 
 
+def test_a_table_that_is_not_in_utf_8_is_refused_with_what_to_do(listed: pd.DataFrame, tmp_path: Path) -> None:
+    listed.loc[0, "observer"] = "Müller"
+    (tmp_path / "c.csv").write_text(listed.to_csv(index=False), encoding="latin-1")
+    with pytest.raises(InputError, match=r"UTF-8 .*found byte 0xfc"):
+        read_contour_table(tmp_path / "c.csv")
+
+
 def test_columns_and_cells_that_are_missing_are_named(listed: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no observer, roi among patient, contour"):
         read_contour_table(written(listed[["patient", "contour"]], tmp_path))

@@ -47,7 +47,7 @@ def test_of_nothing_there_is_no_proportion():
     none = Proportion(0, 0)
     assert none.value is None
     assert none.interval() is None
-    assert str(none) == "0 of 0"
+    assert str(none) == "0 of 0, undefined"
     with pytest.raises(InputError):
         Proportion(3, 2)
 

@@ -103,6 +103,15 @@ def test_a_person_reads_an_aligned_table(compare: Compare, tmp_path: Path) -> No
     assert "2 mm" in legend
 
 
+def test_what_is_so_of_all_pairs_is_said_once(compare: Compare, tmp_path: Path) -> None:
+    files = [a_mask(tmp_path / f"{name}.nii.gz", shift=n) for n, name in enumerate("abc")]
+    finer = a_mask(tmp_path / "d.nii.gz", geometry=Geometry((40, 36, 30), (1.0, 1.0, 1.0), (-20.0, 10.0, -50.0)))
+    err = compare(*files, finer, "--all-pairs")[2]
+    assert err.count("taken on trust") == 1
+    assert err.count("different grids") == 3
+    assert "a.nii.gz – d.nii.gz: The contours lie on different grids" in err
+
+
 def test_all_pairs_are_compared_when_asked_for(compare: Compare, tmp_path: Path) -> None:
     files = [a_mask(tmp_path / f"{name}.nii.gz", shift=n) for n, name in enumerate("abc")]
     code, out, _ = compare(*files, "--all-pairs", "--json")
@@ -335,8 +344,12 @@ def test_a_cohort_becomes_a_table_a_summary_and_figures(compare: Compare, table:
         ("clinic", "unet", False),
         ("trial", "unet", False),
     ]
+    tested = [(each["cohort"], each["first"], each["second"], each["n"]) for each in said["volumes"]]
+    assert tested == [("clinic", "unet", "anna", 1), ("clinic", "unet", "bo", 1), ("trial", "unet", "anna", 2), ("trial", "unet", "bo", 2)]
+    assert said["volumes"][2]["direction"] == "unet not significantly different from anna: smaller in 0, larger in 0, equal in 2 of 2 patients"
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert files >= {"cohort.csv", "summary.csv", "dice.png", "dice.svg", "volumes.png", "bland_altman.svg"}
+    assert files >= {"cohort.csv", "summary.csv", "dice.png", "dice.svg"}
+    assert files >= {"volumes_unet_anna.png", "bland_altman_unet_bo.svg", "bland_altman_anna_bo.png"}, "every two observers"
     assert len((tmp_path / "out" / "cohort.csv").read_text().splitlines()) == 1 + 9
     code, out, err = compare("--cohort", table, "--out", tmp_path / "out")
     assert (code, out) == (2, "")
@@ -346,18 +359,19 @@ def test_a_cohort_becomes_a_table_a_summary_and_figures(compare: Compare, table:
 def test_a_pair_that_failed_ends_with_1_and_the_others_are_there(
     compare: Compare, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt4d.report.cohort.BOXES", ())
+    monkeypatch.setattr("rt4d.report.cohort._figures", lambda *_, **__: ())
     (tmp_path / "masks" / "1_bo.nii.gz").write_bytes(b"broken")
     code, out, err = compare("--cohort", table, "--out", tmp_path / "out", "--machine", "unet", "--workers", 1, "--parquet")
     assert code == 1
     assert "not compared: 1, GTV, unet – bo" in err
     assert (tmp_path / "out" / "cohort.parquet").is_file()
     assert "DSC" in out
+    assert "trial GTV: volume, unet not significantly different from anna: smaller in 0, larger in 0, equal in 2 of 2 patients (Wilcoxon p = 1" in out
     assert f"Written to {tmp_path / 'out'}" in out
 
 
 def test_detection_over_a_cohort_is_printed_and_written(compare: Compare, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rt4d.report.cohort.BOXES", ())
+    monkeypatch.setattr("rt4d.report.cohort._figures", lambda *_, **__: ())
     (tmp_path / "masks" / "1_bo.nii.gz").write_bytes(b"broken")
     a_mask(tmp_path / "masks" / "2_unet.nii.gz", empty=True)
     given = ("--cohort", table, "--machine", "unet", "--workers", 1, "--lesions", "dsc=0.5")

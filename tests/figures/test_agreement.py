@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from rt4d import figures
-from rt4d.agreement.limits_of_agreement import bland_altman
 from rt4d.agreement.detection import Scan, detection_in
 from rt4d.agreement.froc_curve import froc
 from rt4d.agreement.lesions import lesions_of
+from rt4d.agreement.limits_of_agreement import bland_altman
 from rt4d.agreement.matching import Overlap, match
 from rt4d.errors import InputError
 from rt4d.volumes import Volume
@@ -104,6 +105,15 @@ def test_bland_altman_shows_bias_and_limits(ratio: bool) -> None:
     said = texts(figure)
     assert "upper limit" in said
     assert "mean volume of machine and physician, cm³" in said
+
+
+def test_labels_of_limits_that_lie_close_together_stay_apart() -> None:
+    agreement = bland_altman({"a": 8.0, "b": 155.8}, {"a": 8.0, "b": 156.3}, quantity="volume", unit="cm³")
+    figure = figures.bland_altman_plot(agreement)
+    figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
+    assert len(boxes) == 3
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
 
 
 def test_equal_measurements_have_a_bias_and_no_limits_to_tell_apart() -> None:

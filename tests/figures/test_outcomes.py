@@ -24,7 +24,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def steps(figure: Figure, n: int = 0) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for x, y in figure.axes[0].lines[n].get_xydata()]
+    return [(float(x), float(y)) for x, y in np.asarray(figure.axes[0].lines[n].get_xydata())]
 
 
 def test_survival_falls_where_events_are_and_ticks_mark_who_was_followed_no_further() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --remote-debugging-pipe".split()
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
 class Browser:
@@ -98,16 +99,11 @@ class Browser:
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
     """A browser with a fresh profile, ended with the block."""
-    (commands, to_it), (from_it, answers) = os.pipe(), os.pipe()
-
-    def as_three_and_four() -> None:
-        for there, here in ((commands, 20), (answers, 21)):
-            os.dup2(there, here)
-        os.dup2(20, 3)
-        os.dup2(21, 4)
-
-    command = ["chromium", *FLAGS, f"--user-data-dir={profile}"]
-    with subprocess.Popen(command, pass_fds=(3, 4), preexec_fn=as_three_and_four, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as it:
+    commands, to_it = _pipe()
+    from_it, answers = _pipe()
+    command = ["chromium", *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+    as_three_and_four = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *command]
+    with subprocess.Popen(as_three_and_four, pass_fds=(commands, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as it:
         os.close(commands)
         os.close(answers)
         with os.fdopen(to_it, "wb") as writer, os.fdopen(from_it, "rb") as reader:
@@ -120,3 +116,12 @@ def browser(profile: Path) -> Iterator[Browser]:
             finally:
                 if it.poll() is None:
                     it.kill()
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are numbered from 10, clear of the two that Chromium reads and writes."""
+    ends = os.pipe()
+    reading, writing = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return reading, writing

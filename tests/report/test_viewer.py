@@ -78,13 +78,13 @@ def test_many_voxels_mean_less_around_the_target_and_then_larger_voxels(monkeypa
     result = made_result(targets=2)
     itvs = [target.itv for target in result.targets]
     sizes = {}
-    for most in (10_000_000, 400_000, 60_000):
+    for most in (10_000_000, 700_000, 60_000):
         monkeypatch.setattr(viewer, "VOXELS", most)
         grids = [grid_of(told["ct"]) for told in viewer_data(result.ct, itvs).told["targets"]]
         assert sum(np.prod(grid.size) for grid in grids) * len(result.ct) <= most
         sizes[most] = grids[0]
-    assert sizes[10_000_000].spacing_mm == sizes[400_000].spacing_mm == GRID.spacing_mm
-    assert np.prod(sizes[400_000].size) < np.prod(sizes[10_000_000].size)
+    assert sizes[10_000_000].spacing_mm == sizes[700_000].spacing_mm == GRID.spacing_mm
+    assert np.prod(sizes[700_000].size) < np.prod(sizes[10_000_000].size)
     assert sizes[60_000].spacing_mm[0] > GRID.spacing_mm[0]
 
 
