@@ -70,8 +70,15 @@ class Mask:
         """The mean of its voxel centres, weighted by the volume that each stands for."""
         if self.is_empty:
             raise InputError("An empty mask has no centroid")
-        index = self._indices()
-        x, y, z = np.average(self.geometry.to_patient(index[:, ::-1]), axis=0, weights=self.geometry.slice_volumes_mm3[index[:, 0]])
+        by_x, by_y = np.count_nonzero(self.inside, axis=1), np.count_nonzero(self.inside, axis=2)
+        of_slice = self.geometry.slice_volumes_mm3
+        dx, dy, _ = self.geometry.spacing_mm
+        first_moments = (
+            of_slice @ by_x @ np.arange(self.geometry.size[0]) * dx,
+            of_slice @ by_y @ np.arange(self.geometry.size[1]) * dy,
+            (of_slice * self.geometry.offsets_mm) @ by_x.sum(axis=1),
+        )
+        x, y, z = self.geometry.matrix @ (np.array(first_moments) / (of_slice @ by_x.sum(axis=1))) + self.geometry.origin_mm
         return float(x), float(y), float(z)
 
     def _indices(self) -> npt.NDArray[np.intp]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from rt4d import geometry as grids
+from rt4d.agreement.surfaces import extent
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.segmentation.candidates import longest_axis_mm
@@ -84,11 +85,10 @@ def lesions_in(mask: Mask) -> tuple[Lesion, ...]:
 
     Every piece is one, down to a single voxel: what is left out as too small is a choice of the strata that are reported.
     """
-    if mask.is_empty:
+    if (window := extent(mask.inside)) is None:
         return ()
-    start, size = mask.box()
-    window = mask.crop(start, size)
-    numbers, _ = ndimage.label(window.inside, structure=TOUCHING)
+    start = [part.start for part in window[::-1]]
+    numbers, _ = ndimage.label(mask.inside[window], structure=TOUCHING)
     found = []
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
         first = np.add(start, [each.start for each in box[::-1]])
