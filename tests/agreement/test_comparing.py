@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -104,3 +105,16 @@ def test_inputs_are_left_as_they_were():
     rt4d.compare(machine, physician)
     assert np.array_equal(machine.inside, before[0])
     assert np.array_equal(physician.inside, before[1])
+
+
+def test_a_whole_body_is_compared_without_a_list_of_its_voxels():
+    """A list of the coordinates of all voxels takes 24 bytes for each, several times over."""
+    grid = rt4d.Geometry((160, 120, 60), (2.5, 2.5, 3.0), frame_of_reference=GRID.frame_of_reference)
+    machine, physician = box((4, 4, 4), (150, 110, 50), grid), box((6, 4, 4), (150, 110, 50), grid)
+    rt4d.compare(machine, physician)
+    tracemalloc.start()
+    try:
+        rt4d.compare(machine, physician)
+        assert tracemalloc.get_traced_memory()[1] < 24 * np.count_nonzero(physician.inside)
+    finally:
+        tracemalloc.stop()
