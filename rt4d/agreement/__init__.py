@@ -20,6 +20,7 @@ from rt4d.agreement.paired import PairedComparison, compare_paired
 from rt4d.agreement.path_length import AddedPath, added_path
 from rt4d.agreement.places import Places, locate
 from rt4d.agreement.surfaces import Surface, SurfaceDistances, surface, surface_distances
+from rt4d.agreement.voxel_faces import face_distances
 from rt4d.errors import InputError
 from rt4d.volumes import Mask
 
@@ -58,6 +59,7 @@ __all__ = [
     "detection_in",
     "dice",
     "exact_interval",
+    "face_distances",
     "froc",
     "intra_observer",
     "intraclass",
@@ -85,9 +87,9 @@ def dice(mask: Mask, other: Mask) -> float:
 
 
 def mean_surface_distance_mm(mask: Mask, other: Mask) -> float:
-    """The mean, over the area of both surfaces, of the distance to the nearest element of the other one (symmetric).
+    """The mean over both surfaces of the distance to the nearest point of the other one (symmetric), between voxel faces.
 
     Refused on different grids and where either mask is empty.
     """
     grids.require(mask.geometry, other.geometry, what="Surfaces are compared on one grid")
-    return surface_distances(mask, other).mean_mm
+    return face_distances(mask, other).mean_mm

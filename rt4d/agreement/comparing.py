@@ -12,6 +12,7 @@ from rt4d.agreement.overlap import overlap
 from rt4d.agreement.path_length import added_path
 from rt4d.agreement.surfaces import Box, SurfaceDistances, close_up, require_tolerance, surface_distances
 from rt4d.agreement.turning import turned
+from rt4d.agreement.voxel_faces import face_distances
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.volumes import Mask
@@ -21,7 +22,8 @@ from rt4d.volumes import Mask
 class Comparison:
     """How a machine's contour agrees with a physician's. What is undefined, because a contour is empty, is None.
 
-    machine, physician: their labels. dice, jaccard: 0 where one is empty, None where both are. surface: None where either is.
+    machine, physician: their labels. dice, jaccard: 0 where one is empty, None where both are. surface, and faces, from which the mean
+    distances come: None where either is.
     centroid_shift_mm: from the physician's to the machine's centroid, LPS x y z. added_path_mm: how much contour is to be drawn anew,
     slices_to_edit: on how many slices anything is to be changed, slice_count: how many have a physician's contour (all by tolerance_mm).
     false_positive: what the machine alone holds, on the physician's grid; false_negative: what the physician alone holds.
@@ -35,6 +37,7 @@ class Comparison:
     dice: float | None
     jaccard: float | None
     surface: SurfaceDistances | None
+    faces: SurfaceDistances | None
     centroid_shift_mm: Triple | None
     added_path_mm: float
     slices_to_edit: int
@@ -74,8 +77,8 @@ class Comparison:
 
     @property
     def mean_surface_distance_mm(self) -> float | None:
-        """The mean distance over the area of both surfaces (symmetric)."""
-        return None if self.surface is None else self.surface.mean_mm
+        """The mean distance over the area of both surfaces (symmetric), between voxel faces (see voxel_faces for why)."""
+        return None if self.faces is None else self.faces.mean_mm
 
     @property
     def volume_difference_cm3(self) -> float:
@@ -119,7 +122,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """What `rt4d compare --json` prints of the pair: numbers, and None where something is undefined."""
-        surface = self.surface
+        faces = self.faces
         return {
             "machine": self.machine,
             "physician": self.physician,
@@ -130,8 +133,8 @@ class Comparison:
             "hd95_mm": self.hd95_mm,
             "hausdorff_mm": self.hausdorff_mm,
             "mean_surface_distance_mm": self.mean_surface_distance_mm,
-            "mean_machine_to_physician_mm": None if surface is None else surface.mean_machine_to_physician_mm,
-            "mean_physician_to_machine_mm": None if surface is None else surface.mean_physician_to_machine_mm,
+            "mean_machine_to_physician_mm": None if faces is None else faces.mean_machine_to_physician_mm,
+            "mean_physician_to_machine_mm": None if faces is None else faces.mean_physician_to_machine_mm,
             "centroid_shift_mm": None if self.centroid_shift_mm is None else list(self.centroid_shift_mm),
             "volume_machine_cm3": self.volume_machine_cm3,
             "volume_physician_cm3": self.volume_physician_cm3,
@@ -185,6 +188,7 @@ def compare(
         dice=found.dice,
         jaccard=found.jaccard,
         surface=None if empty else surface_distances(*found.compared),
+        faces=None if empty else face_distances(*found.compared),
         centroid_shift_mm=None if empty else _shift(mine, drawn),
         added_path_mm=path.length_mm,
         slices_to_edit=path.slices_to_edit,

@@ -113,9 +113,7 @@ def all_pairs(contours: Contours, *, tolerance_mm: float = 2.0) -> ObserverPairs
     return ObserverPairs(pairs=tuple(pairs), missing=missing_contours(contours), left_out=left_out)
 
 
-def leave_one_out(
-    contours: Contours, *, consensus: Callable[[Mapping[str, Mask]], Consensus] = staple, tolerance_mm: float = 2.0
-) -> ObserverPairs:
+def leave_one_out(contours: Contours, *, consensus: Callable[[Mapping[str, Mask]], Consensus] = staple, tolerance_mm: float = 2.0) -> ObserverPairs:
     """Each physician against the consensus of the others (`staple` or `majority`), and every machine against each of these same consensuses.
 
     Only first contours count. A patient needs three physicians on one grid; who has fewer is left out and named.

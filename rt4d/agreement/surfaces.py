@@ -72,7 +72,10 @@ class SurfaceDistances:
 
     @property
     def mean_mm(self) -> float:
-        """The mean distance over the area of both surfaces together (symmetric mean surface distance)."""
+        """The mean distance over the area of both surfaces together (symmetric mean surface distance).
+
+        Of `surface_distances` it is too small where the contours differ by less than a voxel or two: `face_distances` measures it better.
+        """
         total = sum(float((distances * areas).sum()) for distances, areas in self._both())
         return total / float(self.machine_mm2.sum() + self.physician_mm2.sum())
 
@@ -114,7 +117,7 @@ def surface(mask: Mask) -> Surface:
     codes = neighbour_codes(np.pad(mask.inside[box], 1))
     there = np.flatnonzero((codes != EMPTY) & (codes != FULL))
     z, y, x = np.unravel_index(there, codes.shape)
-    heights, middles = _layers(mask.geometry, box[0])
+    heights, middles = layers(mask.geometry, box[0])
     dx, dy, _ = mask.geometry.spacing_mm
     local = np.stack([(x + (box[2].start - 0.5)) * dx, (y + (box[1].start - 0.5)) * dy, middles[z]], axis=1)
     kinds, layer = np.unique(heights, return_inverse=True)
@@ -154,7 +157,7 @@ def require_tolerance(tolerance_mm: float) -> None:
         raise InputError("A tolerance is a distance", expected="0 mm or more", found=tolerance_mm)
 
 
-def _layers(geometry: Geometry, along_z: slice) -> tuple[Floats, Floats]:
+def layers(geometry: Geometry, along_z: slice) -> tuple[Floats, Floats]:
     """The heights and middles, along the slice normal, of the layers of cells from below the first slice to above the last one.
 
     Beyond the ends of the grid slices are as far apart as the last two (a single slice: as its thickness).

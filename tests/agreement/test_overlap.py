@@ -44,7 +44,7 @@ def test_balls_on_different_grids_overlap_as_their_formula_says(other, radius, s
 def test_one_ball_on_two_grids_is_nearly_itself(other):
     found = compare(ball(other, CENTRE, 25), ball(COARSE, CENTRE, 25))
     assert found.dice > 0.98
-    assert found.mean_surface_distance_mm < 0.2
+    assert found.mean_surface_distance_mm < 0.3
     assert found.hd95_mm < 1
     assert found.surface_dice > 0.999
 
