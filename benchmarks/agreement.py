@@ -73,8 +73,9 @@ def with_rt4d(machine: Mask, physician: Mask) -> Figures:
         "surface Dice 2 mm": told["surface_dice"],
         "HD95 mm": told["hd95_mm"],
         "HD mm": told["hausdorff_mm"],
-        "mean to physician mm": told["mean_machine_to_physician_mm"],
-        "mean to machine mm": told["mean_physician_to_machine_mm"],
+        "mean to physician mm": None if found.surface is None else found.surface.mean_machine_to_physician_mm,
+        "mean to machine mm": None if found.surface is None else found.surface.mean_physician_to_machine_mm,
+        "mean by voxel faces mm": told["mean_surface_distance_mm"],
     }
 
 
