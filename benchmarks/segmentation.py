@@ -43,8 +43,8 @@ from rt4d.segmentation.training.folds import case_paths
 from rt4d.volumes import Mask, Volume
 
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
-THRESHOLDS, SMALLEST_CM3 = (0.3, 0.4, 0.5, 0.6), (0.1, 0.2, 0.3)
-RATES = (0.5, 1.0, 2.0)
+THRESHOLDS, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.1, 0.2, 0.3)
+RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)

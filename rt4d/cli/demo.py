@@ -16,7 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="OUT", help="Folder for phantom and result: new, empty, or an earlier demo.")] = Path("demo"),
     small: Annotated[bool, typer.Option("--small", help="A smaller phantom of four phases, in seconds.")] = False,
 ) -> int:
-    """Make a breathing phantom, run `rt4d itv` on it, and compare with the known truth."""
+    """Make a breathing phantom, run `rt4d itv` on it without any contour, and compare with the known truth."""
     from rt4d.cli.itv import as_text, run_itv
     from rt4d.cli.screen import progress
     from rt4d.patient import ItvRequest
@@ -26,7 +26,7 @@ def demo(
     case, result = out / "phantom", out / "result"
     with progress() as show:
         make_4dct(**(SMALL if small else {}), progress=show).write(case, progress=show)
-    summary = run_itv(ItvRequest(folder=case / "4dct", out=result, gtv=(case / "gtv.dcm",), margin_mm=(5.0, 5.0, 5.0)))
+    summary = run_itv(ItvRequest(folder=case / "4dct", out=result, margin_mm=(5.0, 5.0, 5.0)))
     sys.stdout.write(f"\n{as_text(summary)}\n{_against_truth(case / 'truth', result)}\n\nReport: {(result / 'report.html').absolute()}\n")
     return 0 if summary["verdict"] == "pass" else 1
 
