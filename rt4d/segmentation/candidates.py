@@ -15,7 +15,7 @@ from scipy import ndimage
 from rt4d.errors import InputError, NoLesionError, NotFoundError
 from rt4d.geometry import Geometry, Triple
 from rt4d.segmentation.bundle import Bundle
-from rt4d.segmentation.chest import Side
+from rt4d.segmentation.chest import Chest, Side
 from rt4d.segmentation.probabilities import TOUCHING, Probability
 from rt4d.segmentation.space import from_space
 from rt4d.volumes import Mask
@@ -77,7 +77,7 @@ def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple
     numbers, _ = found.lesions(bundle.threshold)
     boxes = ndimage.find_objects(numbers)
     each = [_candidate(found, numbers, number, box, bundle.threshold, onto) for number, box in enumerate(boxes, start=1)]
-    judged = [replace(one, why_not=_why_not(one, bundle)) for one in each]
+    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in each]
     return _numbered(judged)
 
 
@@ -173,13 +173,15 @@ def longest_axis_mm(part: Mask) -> float:
     return max(float(np.ptp(points @ directions[:, first : first + at_once], axis=0).max()) for first in range(0, DIRECTIONS, at_once))
 
 
-def _why_not(one: Candidate, bundle: Bundle) -> str:
+def _why_not(one: Candidate, bundle: Bundle, chest: Chest) -> str:
     if one.part.is_empty:
         return "too small for the CT's voxels"
     if one.volume_cm3 < bundle.smallest_cm3:
         return f"smaller than {bundle.smallest_cm3:g} cm³"
     if one.score < bundle.candidate_score:
         return f"score below {bundle.candidate_score:g}"
+    if not chest.holds(one.part.points_mm):
+        return "outside the chest"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Where in a CT the chest is, found from the lungs: what the network is shown, and which side is which."""
+"""Where in a CT the chest is, found from the lungs: what the network is shown, what is believed of it, and which side is which."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from rt4d import anatomy
 from rt4d.errors import InputError
@@ -14,6 +16,8 @@ from rt4d.volumes import Mask, Volume
 
 MARGIN_MM = 30.0
 """Around the lungs' box, for what lung density does not show: tumours that replace an apex, or reach into chest wall and mediastinum."""
+AROUND_MM = 20.0
+"""From lungs and mediastinum, within the body: so far a lesion of the lung may reach into the chest wall or above an apex."""
 MIDDLE_MM = 15.0
 """A lesion whose centre lies nearer to the midline than this is called neither left nor right."""
 
@@ -22,12 +26,26 @@ Side = Literal["left", "right", "middle"]
 
 @dataclass(frozen=True, slots=True)
 class Chest:
-    """The part of an upright grid in which lesions are sought: start and size (x y z), and the midline's x; None where no lungs were found."""
+    """The part of an upright grid in which lesions are sought: start and size (x y z).
+
+    middle_x_mm: the midline; where: the lungs, what lies between them and 20 mm around, within the body. None where no lungs were found.
+    """
 
     start: tuple[int, int, int]
     size: tuple[int, int, int]
     middle_x_mm: float | None
     note: str = ""
+    where: Mask | None = None
+
+    def holds(self, points_mm: npt.NDArray[np.float64]) -> bool:
+        """Whether at least half of some points, shape (n, 3), lie in the chest; also where no lungs were found to tell."""
+        if self.where is None:
+            return True
+        grid = self.where.geometry
+        index = np.round(grid.to_index(points_mm)).astype(int)
+        within = np.all((index >= 0) & (index < np.array(grid.size)), axis=1)
+        x, y, z = np.where(within[:, None], index, 0).T
+        return bool(np.mean(within & self.where.inside[z, y, x]) >= 0.5)
 
     def side(self, x_mm: float) -> Side | None:
         """The patient's side of a place; None where no lungs were found to tell."""
@@ -45,15 +63,27 @@ def find_chest(upright: Volume) -> Chest:
     it is the whole grid, and the note says so.
     """
     try:
-        lungs = anatomy.lungs(upright)
-        middle = _middle_x_mm(anatomy.body(upright), lungs)
+        lungs, body = anatomy.lungs(upright), anatomy.body(upright)
+        middle = _middle_x_mm(body, lungs)
     except InputError as error:
         note = f"{error.what}: lesions are sought in all of the image, and sides are not told"
         return Chest((0, 0, 0), upright.geometry.size, None, note)
     points = lungs.points_mm
     mirrored = points[[points[:, 0].argmin(), points[:, 0].argmax()]] * (-1, 1, 1) + (2 * middle, 0, 0)
     start, size = upright.geometry.box_around(np.vstack([points, mirrored]), MARGIN_MM)
-    return Chest(start, size, middle)
+    return Chest(start, size, middle, where=_around(lungs, body, middle))
+
+
+def _around(lungs: Mask, body: Mask, middle_x_mm: float) -> Mask:
+    """The lungs, each also on the other side, all between them from right to left, and 20 mm around, within the body."""
+    middle = (middle_x_mm - lungs.geometry.origin_mm[0]) / lungs.geometry.spacing_mm[0]
+    z, y, x = np.nonzero(lungs.inside)
+    mirrored = np.round(2 * middle - x).astype(int).clip(0, lungs.geometry.size[0] - 1)
+    both = lungs.inside.copy()
+    both[z, y, mirrored] = True
+    between = np.logical_or.accumulate(both, axis=2) & np.logical_or.accumulate(both[:, :, ::-1], axis=2)[:, :, ::-1]
+    near = ndimage.distance_transform_edt(~between, sampling=lungs.geometry.spacing_mm[::-1]) <= AROUND_MM
+    return Mask(near & body.inside, lungs.geometry)
 
 
 def _middle_x_mm(body: Mask, lungs: Mask) -> float:

@@ -10,6 +10,7 @@ from rt4d.geometry import Geometry
 from rt4d.segmentation.candidates import candidate_at, find_candidates, only
 from rt4d.segmentation.chest import Chest
 from rt4d.segmentation.probabilities import Probability
+from rt4d.volumes import Mask
 from tests.conftest import POSES
 from tests.segmentation.make import a_bundle
 
@@ -129,3 +130,13 @@ def test_a_point_beside_a_lesion_finds_it_within_10_mm_and_not_beyond():
 
 def test_nothing_found_is_no_candidate():
     assert find_candidates(said(), a_bundle(), CT) == ()
+
+
+def test_what_lies_outside_the_chest_is_listed_but_not_kept():
+    """On real planning CTs the network marked parts of the couch, with high scores."""
+    inside = np.linalg.norm(GRID.centres()[..., :2], axis=-1) < 40
+    chest = Chest((0, 0, 0), GRID.size, 0.0, where=Mask(inside, GRID))
+    within, beside, across = ((0.0, 0.0, 0.0), 8.0, 1.0), ((-60.0, -40.0, 0.0), 8.0, 1.0), ((0.0, 40.0, 30.0), 10.0, 1.0)
+    found = find_candidates(said(within, beside, across, chest=chest), a_bundle(), CT)
+    assert [one.why_not for one in found] == ["", "outside the chest", "outside the chest"]
+    assert candidate_at(said(beside, chest=chest), a_bundle(), CT, (-60.0, -40.0, 0.0)).kept
