@@ -2,10 +2,12 @@
 
 import rt4d
 ct     = rt4d.read_4dct("patient/")
-gtv    = rt4d.read_rtstruct("RS.dcm", on=ct.reference)["GTV"]
+gtv    = rt4d.segment(ct.reference).primary                   # or rt4d.read_rtstruct("RS.dcm", on=ct.reference)["GTV"]
 motion = rt4d.track(ct, focus=gtv)
 itv    = rt4d.itv(motion.carry(gtv))
 rt4d.write_rtstruct("RS_itv.dcm", on=ct.reference, rois=itv.rois)
+drawn  = rt4d.read_rtstruct("physician.dcm", on=ct.reference)["ITV"]
+print(rt4d.compare(itv.mask, drawn))
 
 Names are loaded when first used, so that importing the package is quick and loads no imaging library.
 """

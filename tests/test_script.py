@@ -24,6 +24,8 @@ def case(tmp_path_factory):
     folder = made.write(tmp_path_factory.mktemp("script") / "case")
     (folder / "4dct").rename(folder / "patient")
     shutil.copy(folder / "gtv.dcm", folder / "RS.dcm")
+    ct = rt4d.read_4dct(folder / "patient")
+    rt4d.write_rtstruct(folder / "physician.dcm", on=ct.reference, rois=[rt4d.Roi("ITV", made.itv, "ITV")])
     return made, folder
 
 
