@@ -131,8 +131,8 @@ def measure(scans: Iterator[tuple[str, Volume, list[Mask]]], *, bundle: str | No
     detected, curve = detection_in(kept, strata=BY_VOLUME), froc(every)
     print(detected, curve, sep="\n\n", end="\n\n")
     table = {f"{one.scan}, {one.volume_cm3:.1f} cm³": outlines([one]) for one in rows} if each else by_size(rows)
-    for title, values in table.items():
-        print(f"{title:<44}" + "   ".join(f"{name} {value}" for name, value in values.items()))
+    for row, values in table.items():
+        print(f"{row:<48}" + "   ".join(f"{name} {value}" for name, value in values.items()))
     if card is not None:
         found_rows = {
             str(row.stratum): {
