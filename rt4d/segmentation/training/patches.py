@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from rt4d.geometry import Geometry, Triple
 from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
@@ -17,8 +18,12 @@ from rt4d.segmentation.training.augmentation import AIR_HU, Pose, other_contrast
 
 Array = npt.NDArray[np.float32]
 
-NEAR_A_LESION, CLICKED = 2 / 3, 0.5
+NEAR_A_LESION, CLICKED = 2 / 3, 0.35
 """Shares of the patches: about a lesion, as often a small one as a large one; and, of those that hold tumour, with a click."""
+LEAST_LUNG, LUNG_HU = 0.1, -400
+"""A lesion with less lung than this share in the shell 2 to 3 voxels around it lies in soft tissue: without contrast nobody sees where."""
+UNKNOWN = -1.0
+"""The label of voxels that the network is not judged by."""
 OFF_CENTRE = 0.3
 """How far from a patch's middle the lesion's voxel may lie, in edges."""
 BODY_HU = -350
@@ -28,7 +33,7 @@ CACHE_BYTES = 1_500_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """image: CT in [0, 1] and click, shape (2, z, y, x). label: the share of each voxel that is (the clicked) lesion, shape (1, z, y, x)."""
+    """image: CT in [0, 1] and click, shape (2, z, y, x). label: each voxel's share of (the clicked) lesion, or UNKNOWN, shape (1, z, y, x)."""
 
     image: Array
     label: Array
@@ -40,31 +45,54 @@ class Patches:
 
     def __init__(self, paths: Sequence[Path], *, space: Space, edge: int, seed: int) -> None:
         self._paths, self._space, self._edge, self._seed = tuple(paths), space, edge, seed
-        self._kept: OrderedDict[Path, Case] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[Case, tuple[int, ...]]] = OrderedDict()
 
     def __getitem__(self, number: int) -> Patch:
         rng = np.random.default_rng((self._seed, number))
         turn, place = divmod(number, len(self._paths))
         order = np.random.default_rng((self._seed, turn, 1)).permutation(len(self._paths))
-        return random_patch(self._case(self._paths[order[place]]), rng, space=self._space, edge=self._edge)
+        case, buried = self._case(self._paths[order[place]])
+        return random_patch(case, rng, space=self._space, edge=self._edge, buried=buried)
 
-    def _case(self, path: Path) -> Case:
+    def _case(self, path: Path) -> tuple[Case, tuple[int, ...]]:
         if path not in self._kept:
-            self._kept[path] = read_case(path)
-            while len(self._kept) > 1 and sum(4 * case.hu.size for case in self._kept.values()) > CACHE_BYTES:
+            case = read_case(path)
+            self._kept[path] = case, buried_lesions(case)
+            while len(self._kept) > 1 and sum(4 * case.hu.size for case, _ in self._kept.values()) > CACHE_BYTES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(path)
         return self._kept[path]
 
 
-def random_patch(case: Case, rng: np.random.Generator, *, space: Space, edge: int) -> Patch:
-    """A patch of a case, about a lesion or anywhere in the body, as another scanner may have shown it, in half of those with tumour clicked."""
+def buried_lesions(case: Case) -> tuple[int, ...]:
+    """The lesions (1..n) that touch next to no lung, as nodes in the middle of the mediastinum."""
+    return tuple(number for number in range(1, case.lesion_count + 1) if _lung_about(case, number) < LEAST_LUNG)
+
+
+def _lung_about(case: Case, lesion: int) -> float:
+    """The share of lung in the shell around a lesion."""
+    box = ndimage.find_objects(case.owner == lesion, max_label=1)[0]
+    window = tuple(slice(max(side.start - 4, 0), side.stop + 4) for side in box)
+    inside = case.owner[window] == lesion
+    shell = ndimage.binary_dilation(inside, iterations=3) & ~ndimage.binary_dilation(inside)
+    return float((case.hu[window][shell] < LUNG_HU).mean())
+
+
+def random_patch(case: Case, rng: np.random.Generator, *, space: Space, edge: int, buried: Sequence[int] = ()) -> Patch:
+    """A patch of a case, about a lesion or anywhere in the body, as another scanner may have shown it, some of those with tumour clicked.
+
+    Without a click, buried lesions are unknown: the network learns neither to mark nor to pass over what cannot be seen.
+    """
     centre = _centre(case, rng, edge)
     pose = random_pose(rng)
     hu = other_scanner(taken(case.hu, centre, pose, edge=edge, outside=AIR_HU), rng, spacing_mm=space.spacing_mm)
     lesion = _lesion_to_click(case, centre, edge, rng) if rng.random() < CLICKED else None
     patch = _patch(case, hu, centre, pose, lesion=lesion, rng=rng, space=space)
-    return Patch(np.stack([other_contrast(patch.image[0], rng), patch.image[1]]), patch.label, patch.is_clicked)
+    label = patch.label
+    if buried and not patch.is_clicked:
+        unknown = taken(np.isin(case.owner, buried).astype(np.uint8), centre, pose, edge=edge, outside=0.0) > 0
+        label = np.where(unknown, np.float32(UNKNOWN), label)
+    return Patch(np.stack([other_contrast(patch.image[0], rng), patch.image[1]]), label, patch.is_clicked)
 
 
 def lesion_patch(case: Case, lesion: int, *, clicked: bool, seed: int, space: Space, edge: int) -> Patch:

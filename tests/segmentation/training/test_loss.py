@@ -14,12 +14,38 @@ from rt4d.segmentation.training.schedule import Budget, average_in, rate_at
 
 def test_loss_is_monais_squared_dice_and_torchs_cross_entropy_with_soft_labels() -> None:
     torch.manual_seed(0)
-    answer, share = torch.randn(2, 2, 4, 4, 4), torch.rand(2, 1, 4, 4, 4)
+    answer, share = torch.randn(2, 2, 4, 4, 4), 0.9 * torch.rand(2, 1, 4, 4, 4)  # none wholly inside
     both = torch.cat([1 - share, share], dim=1)
     theirs = DiceLoss(include_background=False, softmax=True, squared_pred=True, smooth_nr=SMOOTH_VOXELS, smooth_dr=SMOOTH_VOXELS)
     expected = theirs(answer, both) + torch.nn.functional.cross_entropy(answer, both)
     torch.testing.assert_close(loss(answer, share), expected)
     torch.testing.assert_close(foreground(answer), torch.softmax(answer, 1)[:, 1:])
+
+
+def test_voxels_inside_a_small_lesion_weigh_as_much_as_those_inside_a_large_one_and_edges_nothing_more() -> None:
+    share = torch.zeros(2, 1, 16, 16, 16)
+    share[0, :, 6:8, 6:8, 6:8], share[1, :, 2:12, 2:12, 2:12] = 1, 1
+    missed = torch.zeros(2, 2, 16, 16, 16, requires_grad=True)
+    loss(missed + torch.tensor([8.0, 0.0]).view(1, 2, 1, 1, 1), share).backward()  # sure of the miss
+    assert missed.grad is not None
+    pull = -(missed.grad[:, 1] * share[:, 0]).flatten(1).sum(1)
+    assert 0.3 < float(pull[0] / pull[1]) < 1  # by voxels alone it were 0.008
+    edge = torch.full((1, 1, 8, 8, 8), 0.9)
+    answer = torch.zeros(1, 2, 8, 8, 8)
+    plain = torch.nn.functional.binary_cross_entropy(torch.full_like(edge, 0.5), edge)
+    overlap = (2 * 0.5 * 0.9 * 512 + SMOOTH_VOXELS) / ((0.25 + 0.81) * 512 + SMOOTH_VOXELS)
+    assert float(loss(answer, edge)) == pytest.approx(float(plain) + 1 - overlap, rel=1e-5)
+
+
+def test_unknown_voxels_count_nowhere() -> None:
+    torch.manual_seed(0)
+    share = torch.rand(2, 1, 8, 8, 8).round()
+    share[:, :, 5:] = -1
+    one, other = torch.randn(2, 2, 8, 8, 8), torch.randn(2, 2, 8, 8, 8)
+    other[:, :, :5] = one[:, :, :5]
+    assert float(loss(one, share)) == pytest.approx(float(loss(other, share)), rel=1e-6)
+    assert float(loss(one, share)) == pytest.approx(float(loss(one[:, :, :5], share[:, :, :5])), rel=1e-6)
+    assert torch.isfinite(loss(one, torch.full((2, 1, 8, 8, 8), -1.0)))
 
 
 def test_deeper_levels_count_half() -> None:
