@@ -17,13 +17,14 @@ import numpy as np
 from rt4d.agreement.cohort_detection import CohortDetection, detections
 from rt4d.agreement.cohort_pairs import LESION_COUNTS, MACHINE_PHYSICIAN, PatientJob
 from rt4d.agreement.cohort_processes import in_processes
-from rt4d.agreement.cohort_table import ContourRow, ContourTable, listed, without_extra
+from rt4d.agreement.cohort_table import ContourRow, ContourTable, listed
 from rt4d.agreement.intervals import Interval, bootstrap_interval
 from rt4d.agreement.matching import ShippedRule
 from rt4d.agreement.surfaces import require_tolerance
 from rt4d.errors import InputError, OutputError
 from rt4d.motion.processes import cores
 from rt4d.rois import Progress
+from rt4d.tables import without_extra
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import rt4d
 from rt4d.agreement.cohort_pairs import PatientJob, compared, tidy_row
-from rt4d.motion.processes import ONE_THREAD
+from rt4d.motion.processes import started
 
 Row = dict[str, Any]
 
@@ -95,21 +92,12 @@ class _Worker(threading.Thread):
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(job.to_dict()) + "\n")
             process.stdin.flush()
-        while (line := process.stdout.readline()) and (row := json.loads(line)):
+        while (line := process.stdout.readline()).endswith("\n") and (row := json.loads(line)):  # one killed while it wrote leaves half a line
             yield row
 
     def _start(self, printed: Path) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, [str(Path(rt4d.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]))
-        with printed.open("w", encoding="utf-8") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rt4d.agreement.cohort_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path, "PYTHONUTF8": "1"},
-            )
+        printed.unlink(missing_ok=True)
+        self._process = started("rt4d.agreement.cohort_worker", printed=printed)
         if self._stopped:
             self._process.kill()
         return self._process

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rt4d.contour_files import file_and_part, is_structure_set
 from rt4d.errors import InputError, NotFoundError
+from rt4d.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-T = TypeVar("T", bound=Hashable)
 
 NEEDED = ("patient", "observer", "roi", "contour")
 OPTIONAL = ("ct", "cohort")
@@ -65,14 +64,11 @@ def read_contour_table(path: str | Path) -> ContourTable:
     without its CT, and a table without a single pair.
     """
     path = Path(path)
-    frame = read_table(path)
-    frame.columns = [str(name).strip() for name in frame.columns]
+    frame = read_table(path, as_text=True)
     if lacking := [name for name in NEEDED if name not in frame.columns]:
         raise InputError(
             "The table lacks columns", where=path, expected=", ".join(NEEDED), found=f"no {', '.join(lacking)} among {', '.join(frame.columns)}"
         )
-    if doubled := _several(frame.columns):
-        raise InputError("A column of the table is there twice", where=path, found=", ".join(doubled))
     rows = _rows(frame, path)
     _require_once(rows, path)
     _require_files(rows, path)
@@ -81,54 +77,15 @@ def read_contour_table(path: str | Path) -> ContourTable:
     return ContourTable(rows, (*notes, *_same_contour(rows), *_missing_observers(rows), *_alone(rows, path)))
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table with every cell as the text that stands there, '' where it is empty. Raises InputError where it cannot be read."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise NotFoundError("No such table", where=path, expected="a CSV, Excel or parquet file")
-    ending = path.suffix.lower()
-    if ending not in (".csv", ".xlsx", ".parquet"):
-        raise InputError("Not a kind of table that is read here", where=path, expected=".csv .xlsx .parquet", found=path.suffix or "no ending")
-    try:
-        if ending == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, sep=_separator(path))
-        frame = pd.read_excel(path, dtype=str, keep_default_na=False) if ending == ".xlsx" else pd.read_parquet(path)
-        return frame.astype(object).where(frame.notna(), "").astype(str)
-    except ImportError as error:
-        raise without_extra(path) from error
-    except UnicodeDecodeError as error:
-        do = "Save it as CSV in UTF-8"
-        raise InputError("The table is not written in UTF-8", where=path, found=f"byte {error.object[error.start]:#04x}", do=do) from error
-    except Exception as error:  # what pandas and its engines raise on broken files is of no one kind
-        said = [*str(error).splitlines(), type(error).__name__]
-        raise InputError("The table cannot be read", where=path, found=said[0][:200]) from error
-
-
-def without_extra(path: Path) -> InputError:
-    """What to do about a package for this kind of table that is not installed."""
-    do = "Install it: pip install 'rt4d[tables]'; CSV needs nothing more"
-    return InputError("This kind of table needs a package that is not installed", where=path.name, do=do)
-
-
 def listed(items: Iterable[object]) -> str:
     """The first fifty of them, and how many more there are."""
     texts = [str(item) for item in items]
     return ", ".join(texts[:MOST_LISTED]) + (f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else "")
 
 
-def _separator(path: Path) -> str:
-    """A semicolon where a spreadsheet writes that, as it does where the comma is the decimal sign."""
-    with path.open(encoding="utf-8-sig") as stream:
-        head = stream.readline()
-    return ";" if head.count(";") > head.count(",") else ","
-
-
 def _rows(frame: pd.DataFrame, path: Path) -> tuple[ContourRow, ...]:
-    cells = [{name: str(row.get(name, "")).strip() for name in (*NEEDED, *OPTIONAL)} for row in frame.to_dict("records")]
-    numbered = [(row, each) for row, each in enumerate(cells, start=2) if any(each.values())]
-    if not numbered:
-        raise InputError("The table is empty", where=path, expected="a row per contour")
+    frame = frame.reindex(columns=[*NEEDED, *OPTIONAL], fill_value="")
+    numbered = list(zip(frame.index.tolist(), frame.to_dict("records"), strict=True))
     if empty := [f"row {row} ({', '.join(name for name in NEEDED if not each[name])})" for row, each in numbered if not all(each[n] for n in NEEDED)]:
         raise InputError("Cells of the table are empty", where=path, found=listed(empty))
     folder = path.absolute().parent
@@ -200,7 +157,3 @@ def _alone(rows: Sequence[ContourRow], path: Path) -> Iterator[str]:
         raise InputError(what, where=path, do=do)
     if alone:
         yield f"Rows without another contour to compare with: {listed(alone)}"
-
-
-def _several(values: Iterable[T]) -> list[T]:
-    return [value for value, count in Counter(values).items() if count > 1]

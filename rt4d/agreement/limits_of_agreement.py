@@ -43,13 +43,7 @@ class BlandAltman:
         back = self.pairs.back
         told = {name: (getattr(self, name), getattr(self, f"{name}_interval")) for name in ("bias", "lower", "upper")}
         return {
-            "quantity": self.pairs.quantity,
-            "unit": self.pairs.unit,
-            "first": self.pairs.labels[0],
-            "second": self.pairs.labels[1],
-            "ratio": self.pairs.ratio,
-            "n": len(self.pairs.patients),
-            "left_out": dict(self.pairs.left_out),
+            **self.pairs.to_dict(),
             **{name: back(value) for name, (value, _) in told.items()},
             **{f"{name}_interval": [back(interval[0]), back(interval[1])] for name, (_, interval) in told.items()},
             "slope": self.slope,

@@ -48,6 +48,12 @@ class PairedValues:
     def head(self) -> str:
         return f"{self.quantity}, {self.labels[0]} against {self.labels[1]}{' (ratio)' if self.ratio else ''}, {len(self.patients)} patients"
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was measured, of how many, and who was left out."""
+        first, second = self.labels
+        told = {"quantity": self.quantity, "unit": self.unit, "first": first, "second": second, "ratio": self.ratio}
+        return told | {"n": len(self.patients), "left_out": dict(self.left_out)}
+
     def named_left_out(self) -> list[str]:
         return [f"left out: {name} ({why})" for name, why in self.left_out.items()]
 
@@ -116,13 +122,7 @@ class PairedComparison:
         back = self.pairs.back
         intervals = {"median_interval": self.median_interval, "mean_interval": self.mean_interval}
         return {
-            "quantity": self.pairs.quantity,
-            "unit": self.pairs.unit,
-            "first": self.pairs.labels[0],
-            "second": self.pairs.labels[1],
-            "ratio": self.pairs.ratio,
-            "n": len(self.pairs.patients),
-            "left_out": dict(self.pairs.left_out),
+            **self.pairs.to_dict(),
             "direction": self.direction,
             "median_first": float(np.median(self.pairs.first)),
             "median_second": float(np.median(self.pairs.second)),

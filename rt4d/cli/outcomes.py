@@ -60,8 +60,8 @@ def outcomes(
     which leaves the exit code 0. A hazard ratio per voxel is refused where voxels differ between patients, and given per cm³.
     """
     from rt4d.outcomes.analysis import Question, analyse
-    from rt4d.outcomes.files import read_table
     from rt4d.outcomes.telling import as_dict, as_text
+    from rt4d.tables import read_table
 
     table = _chosen(read_table(path), where or ())
     question = Question(

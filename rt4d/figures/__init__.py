@@ -5,16 +5,14 @@ They return matplotlib figures and neither show nor save them.
 """
 
 from rt4d.figures.agreement import bland_altman_plot, confusion_plot, froc_plot, metric_boxes, volume_scatter
+from rt4d.figures.look import GRID, INK, QUIET
 from rt4d.figures.outcomes import calibration_plot, forest_plot, hazard_plot, incidence_plot, survival_plot
 from rt4d.figures.overlays import Case, case_overlays
 from rt4d.figures.target import (
     FIGURES,
-    GRID,
-    INK,
     LUNG_WINDOW_HU,
     OUTLINED,
     PLANES,
-    QUIET,
     Plane,
     itv_extremes,
     itv_occupancy,

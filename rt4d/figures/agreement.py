@@ -16,7 +16,7 @@ from rt4d.agreement.detection import Detection
 from rt4d.agreement.froc_curve import Froc
 from rt4d.agreement.limits_of_agreement import BlandAltman
 from rt4d.errors import InputError
-from rt4d.figures.target import INK, QUIET
+from rt4d.figures.look import INK, QUIET, plain_logarithms, quieten
 from rt4d.geometry import Floats
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ LOGARITHMIC_FROM = 20.0
 """Volumes that span more than so many times the smallest are shown on logarithmic axes."""
 LABEL_HEIGHT = 0.13
 """Of the height of the axes: two lines of small type."""
-FAINT = "#e6e8eb"
 RIGHT, WRONG = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
 """Cells of a confusion table: what machine and physician agree on in blue, the rest in vermilion; the deeper, the larger its share."""
 
@@ -70,7 +69,7 @@ def metric_boxes(table: pd.DataFrame, metric: str) -> Figure:
         axes.set_xticks(range(len(cohorts)), [_counted(table, metric, roi=roi, cohort=cohort, kinds=kinds) for cohort in cohorts])
         axes.set_xlim(-0.6, len(cohorts) - 0.4)
         axes.set_title(roi if len(rois) > 1 else "", fontsize=10, color=INK, loc="left")
-        _quieten(axes)
+        quieten(axes)
         axes.tick_params(axis="x", length=0)
     row[0].set_ylabel(_with_tolerance(table, metric), color=INK)
     if metric in SHARES:
@@ -109,8 +108,10 @@ def volume_scatter(
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set_xlabel(f"{labels[1]}, cm³", color=INK)
     axes.set_ylabel(f"{labels[0]}, cm³", color=INK)
-    _plain_logarithms(axes, logarithmic=logarithmic)
-    _quieten(axes, both=True)
+    if logarithmic:
+        plain_logarithms(axes.xaxis)
+        plain_logarithms(axes.yaxis)
+    quieten(axes, grid="both")
     return figure
 
 
@@ -137,8 +138,10 @@ def bland_altman_plot(agreement: BlandAltman) -> Figure:
     if pairs.ratio:
         axes.set_xscale("log")
         axes.set_yscale("log")
-    _plain_logarithms(axes, logarithmic=pairs.ratio)
-    _quieten(axes)
+    if pairs.ratio:
+        plain_logarithms(axes.xaxis)
+        plain_logarithms(axes.yaxis)
+    quieten(axes)
     axes.grid(visible=False)
     _label_beside(axes, {f"{name}\n{_limit(agreement, value)}": pairs.back(value) for name, value, _ in lines})
     return figure
@@ -194,7 +197,7 @@ def froc_plot(curve: Froc, *, rates: Sequence[float] = (1 / 8, 1 / 4, 1 / 2, 1, 
     axes.set_xlabel("false positives per scan", color=INK)
     axes.set_ylabel("sensitivity by lesion", color=INK)
     axes.set_title(f"{curve.stratum}, found by {curve.rule}", fontsize=9, color=QUIET, loc="left")
-    _quieten(axes)
+    quieten(axes)
     axes.minorticks_off()
     return figure
 
@@ -267,24 +270,5 @@ def _edges(axes: Axes, physician: Floats, machine: Floats, low: float) -> None:
         axes.scatter(x, y, s=30, marker=marker, facecolors="white", edgecolors=KINDS[MACHINE_PHYSICIAN][0], clip_on=False, zorder=4)
 
 
-def _plain_logarithms(axes: Axes, *, logarithmic: bool) -> None:
-    """0.1, 1, 10 instead of powers of ten."""
-    if logarithmic:
-        from matplotlib.ticker import FuncFormatter, NullFormatter
-
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = axis.get_view_interval()
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter() if high > 30 * low else FuncFormatter(lambda value, _: f"{value:g}"))
-
-
 def _fraction(rate: float) -> str:
     return f"{rate:g}" if rate >= 1 else f"1/{1 / rate:g}"
-
-
-def _quieten(axes: Axes, *, both: bool = False) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(which="both", colors=QUIET, labelsize=9)
-    axes.grid(axis="both" if both else "y", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rt4d.errors import InputError
-from rt4d.figures.target import GRID, INK, QUIET
+from rt4d.figures.look import INK, QUIET, plain_logarithms, quieten
 from rt4d.geometry import Floats
 from rt4d.outcomes.analysis import round_times
 from rt4d.outcomes.calibration import CalibrationGroup
@@ -91,7 +91,7 @@ def forest_plot(effects: Mapping[str, Mapping[str, Effect]]) -> Figure:
     axes.set_ylim(max(places) + 0.7, -1.0)
     _beside(axes, (1, -0.9), "hazard ratio (95 % interval)", (10, 0), colour=QUIET)
     axes.set_xlabel("hazard ratio, logarithmic", color=INK)
-    _quieten(axes)
+    quieten(axes)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     return figure
@@ -113,13 +113,13 @@ def hazard_plot(curve: HazardCurve, *, name: str = "", unit: str = "") -> Figure
     axes.set_ylim(shown.min() / 1.5, shown.max() * 1.5)
     for values, place, anchor in ((curve.value[curve.happened], 1.0, -0.03), (curve.value[~curve.happened], 0.0, 0.03)):
         axes.vlines(values, place, place + anchor, transform=axes.get_xaxis_transform(), color=INK, linewidth=0.6, alpha=0.5)
-    _plain_logarithms(axes, "y")
+    plain_logarithms(axes.yaxis)
     axes.set_xlabel((name or curve.covariate) + (f", {unit}" if unit else ""), color=INK)
     axes.set_ylabel(f"hazard against {curve.reference:.3g}{f' {unit}' if unit else ''}, logarithmic", color=INK)
     told = f"departure from a straight line: {_p(curve.bend.p)}; rug: events above, others below"
     axes.set_title(told, fontsize=9, color=QUIET, loc="left")
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left", bbox_to_anchor=(0.0, 0.96))
-    _quieten(axes)
+    quieten(axes)
     return figure
 
 
@@ -146,7 +146,7 @@ def calibration_plot(groups: Sequence[CalibrationGroup], *, until: str) -> Figur
     axes.set(xlim=(0, end), ylim=(0, end), aspect="equal")
     axes.set_xlabel(f"predicted risk until {until}, %", color=INK)
     axes.set_ylabel(f"observed until {until} (1 − Kaplan–Meier), %", color=INK)
-    _quieten(axes)
+    quieten(axes)
     return figure
 
 
@@ -160,7 +160,7 @@ def _over_time(cohort: Cohort, rows: int) -> tuple[Figure, Axes, Axes]:
     axes.tick_params(labelbottom=True)
     axes.set_xlabel(f"time, {unit}", color=INK)
     axes.set_xticks(_ticks(cohort))
-    _quieten(axes)
+    quieten(axes)
     beneath.set_ylim(rows - 0.4, -1.0)
     beneath.spines[:].set_visible(False)
     beneath.tick_params(length=0, labelbottom=False)
@@ -247,37 +247,8 @@ def _around_one(ends: Sequence[float], axes: Axes) -> None:
     low, high = min(*ends, 1 / 1.05), max(*ends, 1.05)
     room = (high / low) ** 0.06
     axes.set_xlim(low / room, high * room)
-    _plain_logarithms(axes, "x")
-
-
-def _plain_logarithms(axes: Axes, which: str) -> None:
-    """A few round numbers instead of powers of ten."""
-    from matplotlib.ticker import FixedLocator, NullLocator
-
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(FixedLocator(_round_ratios(low, high)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def _round_ratios(low: float, high: float) -> list[float]:
-    """Round ratios between two, 1 among them, about five."""
-    if high / low < 2:
-        step = next(each for each in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / each <= 7)
-        return [round(n * step, 6) for n in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
-    mantissas = (1.0, 2.0, 5.0) if high / low < 200 else (1.0,)
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    return [m * 10.0**power for power in powers for m in mantissas if low <= m * 10.0**power <= high]
+    plain_logarithms(axes.xaxis)
 
 
 def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _quieten(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(which="both", colors=QUIET, labelsize=9)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rt4d.errors import InputError
-from rt4d.figures.target import INK, LUNG_WINDOW_HU, OUTLINED, PLANES, Plane, sample_plane
+from rt4d.figures.look import INK
+from rt4d.figures.target import LUNG_WINDOW_HU, OUTLINED, PLANES, Plane, sample_plane
 from rt4d.geometry import Triple
 from rt4d.volumes import Mask, Volume
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
+from rt4d.figures.look import INK, QUIET, quieten
 from rt4d.geometry import Floats, Geometry, Triple
 from rt4d.phases import FourDCT
 from rt4d.rois import COLOURS
@@ -21,7 +22,6 @@ from rt4d.volumes import Mask, Volume
 
 LUNG_WINDOW_HU = (-1000.0, 250.0)
 STEP_MM = 0.75
-INK, QUIET, GRID = "#1b1f24", "#68707a", "#e6e8eb"
 OUTLINED = [withStroke(linewidth=2.5, foreground="black")]
 """White on an image is read over bone and over lung."""
 
@@ -102,11 +102,7 @@ def trajectory(target: ITV) -> Figure:
     right.set_ylabel("GTV, cm³", color=INK)
     for axes in (left, right):
         axes.set_xlabel("phase, %", color=INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_color(QUIET)
-        axes.tick_params(colors=QUIET, labelsize=9)
-        axes.grid(axis="y", color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
+        quieten(axes)
     return figure
 
 

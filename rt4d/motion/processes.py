@@ -26,6 +26,21 @@ ONE_THREAD = {
 }
 
 
+def started(module: str, *, printed: Path) -> subprocess.Popen[str]:
+    """A process of one thread that runs a module of ours, with pipes to talk to it; what it prints as errors is added to a file."""
+    path = os.pathsep.join(filter(None, [str(Path(rt4d.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]))
+    with printed.open("a", encoding="utf-8") as stderr:
+        return subprocess.Popen(  # noqa: S603  our own module
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": path, "PYTHONUTF8": "1"},
+        )
+
+
 def cores() -> int:
     """The cores that this process may use (a container or a batch system may give it fewer than there are)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -105,17 +120,7 @@ class _Worker(threading.Thread):
         return _why_it_ended(code, folder)
 
     def _start(self, folder: Path) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, [str(Path(rt4d.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]))
-        with (folder / "printed.txt").open("a", encoding="utf-8") as printed:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rt4d.motion.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=printed,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path, "PYTHONUTF8": "1"},
-            )
+        self._process = started("rt4d.motion.worker", printed=folder / "printed.txt")
         if self._stopped:
             self._process.kill()
         return self._process

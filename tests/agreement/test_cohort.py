@@ -6,13 +6,15 @@ import builtins
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rt4d.agreement import IouAtLeast, Overlap, Scan, compare, detection_in, lesions_in, match
+from rt4d.agreement import IouAtLeast, Overlap, Scan, cohort_processes, compare, detection_in, lesions_in, match
 from rt4d.agreement.cohort import compare_cohort, records, summarise, write_table
 from rt4d.agreement.cohort_table import read_contour_table
 from rt4d.errors import InputError, NotFoundError
@@ -73,7 +75,7 @@ def test_a_spreadsheets_semicolons_and_byte_order_mark_are_read(listed: pd.DataF
 def test_a_table_that_is_not_in_utf_8_is_refused_with_what_to_do(listed: pd.DataFrame, tmp_path: Path) -> None:
     listed.loc[0, "observer"] = "Müller"
     (tmp_path / "c.csv").write_text(listed.to_csv(index=False), encoding="latin-1")
-    with pytest.raises(InputError, match=r"UTF-8 .*found byte 0xfc"):
+    with pytest.raises(InputError, match=r"UTF-8 text.*found byte 0xfc"):
         read_contour_table(tmp_path / "c.csv")
 
 
@@ -83,7 +85,7 @@ def test_columns_and_cells_that_are_missing_are_named(listed: pd.DataFrame, tmp_
     listed.loc[3, "roi"], listed.loc[5, "patient"] = "", " "
     with pytest.raises(InputError, match=r"row 5 \(roi\), row 7 \(patient\)"):
         read_contour_table(written(listed, tmp_path))
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(InputError, match="no rows"):
         read_contour_table(written(listed.iloc[:0], tmp_path))
 
 
@@ -167,6 +169,20 @@ def test_a_contour_that_cannot_be_read_fails_its_own_pairs_only(listed: pd.DataF
     summary = summarise(pairs.table)
     counted = summary[(summary.metric == "dice") & (summary.cohort == "clinic") & (summary.pair == "machine-physician")].iloc[0]
     assert (counted.n, counted.failed, counted.undefined) == (3, 1, 0)
+
+
+def test_half_an_answer_of_a_process_that_ended_fails_its_pairs_and_no_more(
+    listed: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(_module: str, *, printed: Path) -> subprocess.Popen[str]:
+        told = "import sys; sys.stdin.readline(); sys.stdout.write('{\"patient\": \"0'); sys.stdout.flush(); sys.exit(3)"
+        printed.touch()
+        return subprocess.Popen([sys.executable, "-c", told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(cohort_processes, "started", started)
+    pairs = compare_cohort(read_contour_table(written(listed, tmp_path)), workers=2)
+    assert len(pairs.failed) == len(pairs.table) == 12
+    assert all("ended with code 3" in line for line in pairs.failed)
 
 
 @pytest.mark.slow

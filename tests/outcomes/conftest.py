@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from rt4d.geometry import Floats
-from rt4d.outcomes.files import read_table
+from rt4d.tables import read_table
 
 SCRIPT = Path(__file__).with_name("oracle.R")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pandas as pd
 import pytest
 
 from rt4d.errors import InputError, NotFoundError
-from rt4d.outcomes.files import read_table
 from rt4d.outcomes.table import Cohort, cohort_from_table, where
+from rt4d.tables import read_table
 
 Write = Callable[[str], pd.DataFrame]
 PLAIN = "patient,days,event,fp_cm3\nA,10,1,0.5\nB,20,0,1.5\nC,30,1,2.5\nD,40,2,3.5\n"
@@ -52,39 +51,6 @@ def test_excel_and_parquet_give_the_same_cohort(written: Write, tmp_path: Path, 
     frame.to_excel(path, index=False) if suffix == ".xlsx" else frame.to_parquet(path)
     found = made(read_table(path))
     assert (found.time.tolist(), found.event.tolist(), found.rows) == ([10, 20, 30, 40], [1, 0, 1, 2], (2, 3, 4, 5))
-
-
-@pytest.mark.parametrize(("suffix", "library"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow")])
-def test_without_its_library_a_table_is_refused_naming_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, library: str) -> None:
-    path = tmp_path / f"cohort{suffix}"
-    pd.DataFrame({"a": [1]}).to_excel(path) if suffix == ".xlsx" else pd.DataFrame({"a": [1]}).to_parquet(path)
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InputError, match=r"rt4d\[tables\]"):
-        read_table(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.csv", b"", "cannot be read"),
-        ("a.csv", b"x,y\n", "no rows"),
-        ("a.csv", b"x,x\n1,2\n", "twice"),
-        ("a.csv", "Größe,y\n1,2\n".encode("latin-1"), "UTF-8"),
-        ("a.csv", b"x,y\n1,2\n1,2,3,4\n", "cannot be read"),
-        ("a.xlsx", b"no workbook", "cannot be read"),
-        ("a.parquet", b"no parquet", "cannot be read"),
-        ("a.sav", b"spss", "not a kind of table"),
-    ],
-)
-def test_files_that_are_no_tables_are_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=said):
-        read_table(tmp_path / name)
-
-
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such table"):
-        read_table(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize(
