@@ -31,7 +31,7 @@ from scipy import ndimage
 
 import rt4d
 from rt4d.agreement import BY_VOLUME, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
-from rt4d.agreement.detection import ALL
+from rt4d.agreement.detection import ALL, Detection
 from rt4d.errors import InputError
 from rt4d.geometry import Triple
 from rt4d.segmentation.bundle import Bundle, read_bundle
@@ -40,6 +40,7 @@ from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
 from rt4d.segmentation.inference import probability
 from rt4d.segmentation.training.card import rewrite_card
 from rt4d.segmentation.training.folds import case_paths
+from rt4d.segmentation.training.patches import buried_lesions
 from rt4d.volumes import Mask, Volume
 
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
@@ -92,57 +93,86 @@ def deepest(mask: Mask) -> Triple:
     return float(x), float(y), float(z)
 
 
-def lesions_of_case(case: Case) -> list[Mask]:
+@dataclass(frozen=True)
+class Drawn:
+    """A scan with its lesions, and which of them touch next to no lung."""
+
+    name: str
+    image: Volume
+    lesions: Sequence[Mask]
+    buried: Sequence[Mask] = ()
+
+
+def in_the_lungs(candidates: Sequence[Candidate], scan: Drawn) -> Matching:
+    """What is matched where the buried lesions, and what was marked on them, are left out."""
+    seen = [one for one in candidates if not one.part.is_empty]
+    on_buried = [bool(row.any()) for row in matched(seen, scan.buried).pairs] if scan.buried else [False] * len(seen)
+    of_lung = [lesion for lesion in scan.lesions if not any(lesion is one for one in scan.buried)]
+    return matched([one for one, out in zip(seen, on_buried, strict=True) if not out], of_lung)
+
+
+def drawn_in(case: Case, name: str) -> Drawn:
+    deep = set(buried_lesions(case))
     whole = case.lesions >= FULL_SHARE / 2
-    lesions = [Mask(whole & (case.owner == n), case.geometry) for n in range(1, case.lesion_count + 1)]
-    return [mask for mask in lesions if not mask.is_empty]
+    each = {n: Mask(whole & (case.owner == n), case.geometry) for n in range(1, case.lesion_count + 1)}
+    lesions = {n: mask for n, mask in each.items() if not mask.is_empty}
+    return Drawn(name, Volume(case.hu, case.geometry), list(lesions.values()), [mask for n, mask in lesions.items() if n in deep])
 
 
-def synthetic(folder: Path, hosts: str) -> Iterator[tuple[str, Volume, list[Mask]]]:
+def synthetic(folder: Path, hosts: str) -> Iterator[Drawn]:
     for path in case_paths(folder):
         case = read_case(path)
         if hosts in case.host:
-            yield f"{path.stem} {case.host}", Volume(case.hu, case.geometry), lesions_of_case(case)
+            yield drawn_in(case, f"{path.stem} {case.host}")
 
 
-def real(data: Path) -> Iterator[tuple[str, Volume, list[Mask]]]:
+def real(data: Path) -> Iterator[Drawn]:
     for patient, rois in (("lung1_001", ("GTV-1",)), ("lung1_002", ("gtv-1",)), ("lung1_007", ("gtv-1", "gtv-2"))):
         drawn = [real_ct(data / patient, roi) for roi in rois]
-        yield f"{patient} ({', '.join(rois)})", drawn[0][0].volume, [mask for _, mask in drawn]
+        yield Drawn(f"{patient} ({', '.join(rois)})", drawn[0][0].volume, [mask for _, mask in drawn])
     ct = rt4d.read_4dct(data / "4dct_philips", reference="50")
     gtv = rt4d.read_rtstruct(data / "4dct_philips_gtv.dcm", on=ct.reference)["GTV"]
-    yield "4dct_philips, phase 50 (by threshold)", ct.reference.volume, [gtv]
+    yield Drawn("4dct_philips, phase 50 (by threshold)", ct.reference.volume, [gtv])
 
 
-def measure(scans: Iterator[tuple[str, Volume, list[Mask]]], *, bundle: str | None, card: Path | None, title: str, each: bool) -> None:
+def measure(scans: Iterator[Drawn], *, bundle: str | None, card: Path | None, title: str, each: bool) -> None:
     """Print every scan while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
-    kept, every, rows = [], [], []
-    for name, image, lesions in scans:
+    kept, in_lungs, every, rows = [], [], [], []
+    for scan in scans:
         began = time.perf_counter()
-        found = rt4d.segment(image, bundle=bundle)
+        found = rt4d.segment(scan.image, bundle=bundle)
         seconds = time.perf_counter() - began
-        kept.append(Scan(name, matched(found.kept, lesions)))
-        every.append(Scan(name, matched(found.candidates, lesions)))
-        new = outlined(name, kept[-1].matching, [at_point(image, lesion, bundle=bundle) for lesion in lesions])
+        kept.append(Scan(scan.name, matched(found.kept, scan.lesions)))
+        in_lungs.append(Scan(scan.name, in_the_lungs(found.kept, scan)))
+        every.append(Scan(scan.name, in_the_lungs(found.candidates, scan)))
+        new = outlined(scan.name, kept[-1].matching, [at_point(scan.image, lesion, bundle=bundle) for lesion in scan.lesions])
         rows += new
         told = "; ".join(f"{one.volume_cm3:.1f} cm³ DSC {one.dice:.2f}, at a point {one.dice_at_point:.2f}" for one in new)
         wrong = len(kept[-1].matching.false_positive)
-        print(f"{name}: {told or 'no lesion'}; false positives {wrong} ({seconds:.0f} s)", file=sys.stderr, flush=True)
-    detected, curve = detection_in(kept, strata=BY_VOLUME), froc(every)
-    print(detected, curve, sep="\n\n", end="\n\n")
+        print(f"{scan.name}: {told or 'no lesion'}; false positives {wrong} ({seconds:.0f} s)", file=sys.stderr, flush=True)
+    sections: dict[str, dict[str, dict[str, object]]] = {}
+    for name, some in (("lesions in the lungs found", in_lungs), ("lesions found", kept))[1 if each else 0 :]:
+        detected = detection_in(some, strata=BY_VOLUME)
+        print(f"{name}\n{detected}", end="\n\n")
+        if not each:
+            sections[f"{title}: {name}"] = found_rows(detected)
+    print(froc(every), end="\n\n")
     table = {f"{one.scan}, {one.volume_cm3:.1f} cm³": outlines([one]) for one in rows} if each else by_size(rows)
     for row, values in table.items():
         print(f"{row:<48}" + "   ".join(f"{name} {value}" for name, value in values.items()))
     if card is not None:
-        found_rows = {
-            str(row.stratum): {
-                "found": str(row.sensitivity),
-                "false positives per scan": f"{row.false_positives_per_scan:.2f}",
-                "95 %": "" if row.false_positive_interval is None else "{:.2f}–{:.2f}".format(*row.false_positive_interval),
-            }
-            for row in detected.lesions
+        rewrite_card(card, sections | {f"{title}: outlines": table})
+
+
+def found_rows(detected: Detection) -> dict[str, dict[str, object]]:
+    return {
+        str(row.stratum): {
+            "found": str(row.sensitivity),
+            "false positives per scan": f"{row.false_positives_per_scan:.2f}",
+            "95 %": "" if row.false_positive_interval is None else "{:.2f}–{:.2f}".format(*row.false_positive_interval),
         }
-        rewrite_card(card, {f"{title}: outlines": table} | ({} if each else {f"{title}: lesions found": found_rows}))
+        for row in detected.lesions
+    }
 
 
 def by_size(rows: Sequence[Outlined]) -> dict[str, dict[str, object]]:
@@ -164,11 +194,12 @@ def outlines(rows: Sequence[Outlined]) -> dict[str, object]:
 
 def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
     """Print, for each threshold of the probability and smallest volume, the outlines, and which score gives which sensitivity and false positives."""
-    scans: dict[tuple[float, float], list[Scan]] = {}
+    scans: dict[tuple[float, float], list[Scan[Matching]]] = {}
     rows: dict[float, list[Outlined]] = {}
     for number, name in enumerate(names, start=1):
         case = read_case(cases / name)
-        image, lesions = Volume(case.hu, case.geometry), lesions_of_case(case)
+        scan = drawn_in(case, name)
+        image, lesions = scan.image, scan.lesions
         everywhere = probability(image, bundle)
         clicked = [(probability(image, bundle, point_mm=deepest(mask)), deepest(mask), mask) for mask in lesions]
         for threshold in THRESHOLDS:
@@ -176,7 +207,7 @@ def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
             candidates = find_candidates(everywhere, loose, case.geometry)
             for smallest in SMALLEST_CM3:
                 large = [one for one in candidates if one.volume_cm3 >= smallest]
-                scans.setdefault((threshold, smallest), []).append(Scan(name, matched(large, lesions)))
+                scans.setdefault((threshold, smallest), []).append(Scan(name, in_the_lungs(large, scan)))
             pointed = []
             for near, point, mask in clicked:
                 try:

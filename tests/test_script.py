@@ -36,6 +36,7 @@ def readme_script() -> str:
     return first + second
 
 
+@pytest.mark.slow
 def test_the_readmes_script_runs_as_it_stands_without_a_main_guard(case):
     made, folder = case
     (folder / "plan.py").write_text(readme_script() + "print(ct, motion, itv, sep='\\n')\n", encoding="utf8")
@@ -51,6 +52,7 @@ def test_the_readmes_script_runs_as_it_stands_without_a_main_guard(case):
     assert {path.name for path in folder.iterdir()} >= {"SEG.dcm", "REG.dcm", "u_00.nii.gz"}
 
 
+@pytest.mark.slow
 def test_phases_drawn_by_a_physician_are_taken_as_drawn(case):
     made, _ = case
     motion = rt4d.track(made.ct, focus=made.reference_gtv)

@@ -18,6 +18,7 @@ from rt4d.errors import RegistrationError
 
 
 def main() -> None:
+    _leave_torch_out()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     for line in sys.stdin:
         folder = Path(line.rstrip("\n"))
@@ -27,6 +28,13 @@ def main() -> None:
         except (RegistrationError, MemoryError) as error:
             (folder / "reason.txt").write_text(str(error) or "out of memory", encoding="utf-8")
         answers.write("done\n")
+
+
+def _leave_torch_out() -> None:
+    """Where PyTorch is installed, ITK's filters load it to convert its tensors: seconds and 200 MB per process, for nothing here."""
+    from itk.support import helpers
+
+    helpers._HAVE_TORCH = False  # noqa: SLF001 - ITK has no public word for it
 
 
 def _do(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

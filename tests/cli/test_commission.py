@@ -93,6 +93,7 @@ def own(case, tmp_path):
     return ["--ct", tmp_path / "ct", "--gtv", tmp_path / "RS.dcm", "--roi", "tumour"]
 
 
+@pytest.mark.slow
 def test_the_clinics_own_ct_is_breathed_and_recorded_without_names_or_paths(own, wide, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cases, "generated_cases", tuple)
     monkeypatch.setattr(cases, "PHASES", ("00", "50"))

@@ -39,7 +39,7 @@ def result(written, tmp_path_factory):
 
 def test_the_contracts_files_are_there_and_nothing_else(result):
     out, _ = result
-    expected = {"rtstruct.dcm", "itv.nii.gz", "summary.json", "report.html", "run.json", "average", "mip", "minimum"}
+    expected = {"rtstruct.dcm", "itv.nii.gz", "summary.json", "report.html", "run.json", "average", "mip", "minimum", "slicer"}
     assert {path.name for path in out.iterdir()} == expected | {f"gtv_{label}.nii.gz" for label in PHASES}
 
 
@@ -127,6 +127,7 @@ def test_the_report_needs_nothing_from_outside_and_names_no_patient(result, writ
         assert secret == "" or secret not in page + result[1].stderr + result[1].stdout
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_files_on_any_number_of_cores(written, result, tmp_path):
     for workers in ("1", "3"):
         out = tmp_path / workers
@@ -165,6 +166,7 @@ def test_phases_that_were_drawn_are_not_registered(written, result, tmp_path, ca
     assert "drawn" in said.out
 
 
+@pytest.mark.slow
 def test_several_rois_each_have_their_own_itv_and_motion(written, case, tmp_path, capsys):
     """A second target in the spine hardly moves; the tumour does."""
     still = np.linalg.norm(case.ct.geometry.centres() - (0.0, 72.0, -21.0), axis=-1) < 12
@@ -185,6 +187,7 @@ def test_several_rois_each_have_their_own_itv_and_motion(written, case, tmp_path
     assert {f"GTV{n}_T{label}" for n in (1, 2) for label in PHASES} < names
 
 
+@pytest.mark.slow
 def test_the_structure_set_can_be_written_for_the_planning_ct(written, result, case, tmp_path):
     """A planning CT of the same frame on other, uneven slices: its images are referenced, and the ITV is where it was."""
     here = case.ct.geometry
@@ -215,6 +218,7 @@ def test_a_planning_ct_of_another_frame_is_refused(written, case, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_whole_lung_finds_the_same_target(written, tmp_path, capsys):
     lungs = tmp_path / "lungs"
     lungs.mkdir()

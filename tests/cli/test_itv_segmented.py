@@ -100,6 +100,7 @@ def checked(model, folder, tmp_path_factory):
     return out, said, told
 
 
+@pytest.mark.slow
 def test_on_every_phase_the_segmenter_is_compared_with_the_carried_gtv(checked, case):
     out, said, told = checked
     (target,) = json.loads((out / "summary.json").read_text())["targets"]
@@ -116,6 +117,7 @@ def test_on_every_phase_the_segmenter_is_compared_with_the_carried_gtv(checked, 
     assert "segmenting phases: 4 of 4" in told
 
 
+@pytest.mark.slow
 def test_the_comparison_changes_neither_the_union_nor_the_verdict(checked):
     """At 25 nothing was found and at 00 something else: both phases stay as they were carried."""
     out, _, _ = checked
@@ -129,6 +131,7 @@ def test_the_comparison_changes_neither_the_union_nor_the_verdict(checked):
     assert not [check["name"] for check in summary["checks"] if "segment" in check["name"]]
 
 
+@pytest.mark.slow
 def test_report_and_record_tell_of_the_comparison(checked):
     page, record = ((checked[0] / name).read_text() for name in ("report.html", "run.json"))
     assert "<h3>Segmented on each phase</h3>" in page

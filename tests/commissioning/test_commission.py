@@ -144,6 +144,7 @@ def test_without_a_case_nothing_is_commissioned():
         commission([], tolerances=read_tolerances())
 
 
+@pytest.mark.slow
 def test_a_wrong_itv_and_a_wrong_field_are_measured_as_wrong(tmp_path):
     """Judged by a truth that moves 12 mm further than the images do, every figure of position must show it."""
     case = SEEN.make()

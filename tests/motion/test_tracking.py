@@ -95,6 +95,7 @@ def test_a_recipe_may_go_one_way_only(small, quick, tmp_path):
     assert {check.value for check in checks(motion, ct, gtv) if check.name == "both_directions_mm"} == {None}
 
 
+@pytest.mark.slow
 def test_the_result_turns_with_the_patient(small, quick, once):
     """The same voxels on an oblique grid: the same field, turned. elastix' own oblique grids go wrong, see elastix.py."""
     _, ct, gtv = small
@@ -106,6 +107,7 @@ def test_the_result_turns_with_the_patient(small, quick, once):
         np.testing.assert_allclose(motion.fields[label].vectors_mm, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_bits_with_one_process_or_two_again_and_in_another_order(small, quick, once):
     _, ct, gtv = small
     assert same_bits(once, track(ct, focus=gtv, recipe=quick, workers=1))
@@ -113,7 +115,8 @@ def test_the_same_bits_with_one_process_or_two_again_and_in_another_order(small,
     assert same_bits(once, track(backwards, focus=gtv, recipe=quick, workers=1))
 
 
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2, 4])
 def test_the_same_bits_with_any_number_of_threads_and_after_another_registration(small, quick, once, threads):
     """Fields, masks and check values of a process whose libraries may use so many threads, and which has registered something else before."""
     _, ct, gtv = small
@@ -155,6 +158,7 @@ AFFINE = """(Registration "MultiResolutionRegistration")
 """
 
 
+@pytest.mark.slow
 def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
     """An affine everywhere, then B-splines near the target: the field is that of both, one after the other."""
     scene, ct, gtv = small
@@ -222,6 +226,7 @@ def test_progress_is_told_and_nothing_is_left_behind(small, quick, registration_
     assert [child for child in psutil.Process().children(recursive=True) if "rt4d.motion.worker" in " ".join(child.cmdline())] == []
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_at_once_and_leaves_nothing_behind(small, quick, registration_folders):
     _, ct, gtv = small
 
@@ -233,6 +238,12 @@ def test_an_interrupt_ends_at_once_and_leaves_nothing_behind(small, quick, regis
         track(ct, focus=gtv, recipe=quick, workers=2, progress=interrupt)
     assert not registration_folders()
     assert [child for child in psutil.Process().children(recursive=True) if "rt4d.motion.worker" in " ".join(child.cmdline())] == []
+
+
+def test_a_process_that_registers_loads_no_torch():
+    told = "import sys; sys.stdin = []; worker.main(); from itk import itkElastixRegistrationMethodPython; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", f"from rt4d.motion import worker; {told}"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 def test_importing_motion_loads_no_itk():
