@@ -1,16 +1,22 @@
-"""The files that the main job leaves: structure set, masks, summary, report, provenance, and projections as DICOM series."""
+"""The files that the main job leaves: structure set, masks, summary, report, provenance, a scene for 3D Slicer, and projections as DICOM series.
+
+The DICOM files carry the patient's identity, or no planning system would take them. Nothing else does: no name, number or date from the
+headers, no file name and no path; the report's head alone holds name and ID where that was asked for.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from rt4d import provenance
+from rt4d.dicom.roi_names import named
 from rt4d.dicom.structures import write_rtstruct
 from rt4d.errors import ContourError
 from rt4d.images import write_mask
@@ -26,6 +32,12 @@ SUMMARY_SCHEMA = "rt4d.summary/1"
 RUN_SCHEMA = "rt4d.run/1"
 PROJECTIONS = {"average": ("Average of phases", "AVERAGE"), "MIP": ("MIP of phases", "MAX_IP"), "minimum": ("Minimum of phases", "MIN_IP")}
 
+_NAMING = {
+    re.compile(r"(Left out of the phases: ).*\((\d+ slices), .*\)(, [a-z ]+\.)", re.DOTALL): r"\1\2\3",
+    re.compile(r", for example .+ of .+(?=\.$)", re.DOTALL): "",
+}
+"""Where the notes on a 4D-CT tell files and series by name, and what is left of them without."""
+
 
 def deliver(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch, progress: Progress | None = None) -> dict[str, Any]:
     """Write everything into `folder` and return what stands in summary.json."""
@@ -33,6 +45,7 @@ def deliver(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch, pro
     with watch.stage("write"):
         _write_structures(result, folder)
         _write_masks(result, folder, progress=progress)
+        _write_scene(result, folder / "slicer")
         _write_json(folder / "summary.json", summary)
         if result.request.projections:
             _write_projections(result, folder)
@@ -55,8 +68,17 @@ def summarise(result: ItvResult) -> dict[str, Any]:
         "targets": targets,
         "checks": [{"target": target["name"]} | check for target in targets for check in target["checks"]],
         "segmentation": None if result.segmentation is None else to_dict(result.segmentation, on="reference", reference=result.ct.reference_label),
-        "notes": list(result.notes),
+        "notes": [_without_names(note, result) for note in result.notes],
     }
+
+
+def _without_names(note: str, result: ItvResult) -> str:
+    """A note as it may leave the folder: people name files, and now and then series, after patients."""
+    for path in result.request.gtv:
+        note = note.replace(path.name, "the structure set")
+    for words, said in _NAMING.items():
+        note = words.sub(said, note)
+    return note[:1].upper() + note[1:]
 
 
 def _summarise_target(target: TargetResult) -> dict[str, Any]:
@@ -116,6 +138,7 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
             "margin_mm": request.margin_mm,
             "planning": request.planning is not None,
             "names": request.names,
+            "name_patient": request.name_patient,
             "segment_phases": request.segment_phases,
             "assume_same_frame": request.assume_same_frame,
         },
@@ -139,6 +162,15 @@ def _write_structures(result: ItvResult, folder: Path) -> None:
     if lost := [roi.name for roi in rois if roi.mask.is_empty]:
         raise ContourError("A volume is too small for the planning CT's slices", found=", ".join(lost), do="Plan on a CT with thinner slices")
     write_rtstruct(folder / "rtstruct.dcm", on=on, rois=rois, label="rt4d ITV", names=result.request.names)
+
+
+def _write_scene(result: ItvResult, folder: Path) -> None:
+    """What 3D Slicer opens, with the names of the structure set."""
+    from rt4d.slicer import write_scene
+
+    rois = [roi for target in result.targets for roi in target.itv.rois]
+    names = named([roi.name for roi in rois], result.request.names)
+    write_scene(folder, result.ct, rois=[replace(roi, name=name) for roi, name in zip(rois, names, strict=True)])
 
 
 def _write_masks(result: ItvResult, folder: Path, *, progress: Progress | None) -> None:

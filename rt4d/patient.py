@@ -29,7 +29,10 @@ from rt4d.volumes import Mask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItvRequest:
-    """What is asked of the main job. Paths are the user's own; everything else as on the command line."""
+    """What is asked of the main job. Paths are the user's own; everything else as on the command line.
+
+    name_patient: whether report.html names the patient; no other file does, DICOM apart.
+    """
 
     folder: Path
     out: Path
@@ -44,6 +47,7 @@ class ItvRequest:
     margin_mm: Triple | None = None
     planning: Path | None = None
     names: Naming = "full"
+    name_patient: bool = False
     projections: bool = False
     segment_phases: bool = False
     assume_same_frame: bool = False

@@ -20,6 +20,7 @@ POINT_HELP = "Without --gtv: the lesion at this point and only that one, patient
 KEEP_HELP = "Without --gtv: these candidates, by the numbers that an earlier run listed; each becomes a target of its own."
 BUNDLE_HELP = "Without --gtv, or with --segment-phases: the model, a name or /path/to/bundle@sha256:HEX.  [default: gtv_lung]"
 SEGMENT_HELP = "Also segment every phase, and compare with the GTV that was carried there. Changes neither the ITV nor the verdict."
+PATIENT_HELP = "Put the patient's name and ID at the head of report.html. Without it no file names the patient, DICOM apart."
 FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
 
 
@@ -45,13 +46,14 @@ def itv(
     margin: Annotated[str | None, typer.Option(metavar="MM|X,Y,Z", help="Margin of the PTV in mm, the same or along patient x,y,z.")] = None,
     planning: Annotated[Path | None, typer.Option(metavar="CT_DIR", help="Write the structure set for this CT of the same frame.")] = None,
     names: Annotated[Names, typer.Option(help=NAMES_HELP)] = Names.full,
+    name_patient: Annotated[bool, typer.Option("--name-patient", help=PATIENT_HELP)] = False,
     projections: Annotated[bool, typer.Option("--projections", help="Also write average, MIP and minimum CT as DICOM series.")] = False,
     segment_phases: Annotated[bool, typer.Option("--segment-phases", help=SEGMENT_HELP)] = False,
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Registrations side by side.  [default: the cores there are]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
 ) -> int:
-    """From a 4D-CT to an internal target volume: structure set, masks, summary and report.
+    """From a 4D-CT to an internal target volume: structure set, masks, summary, report, and a scene for 3D Slicer.
 
     Without --gtv the GTV is segmented on the reference phase: the candidate of the highest score, or those chosen. The others are listed.
     Exit code 1 where a quality check failed: look at the report before you use anything.
@@ -74,6 +76,7 @@ def itv(
         margin_mm=parse_margin(margin),
         planning=planning,
         names=names.value,
+        name_patient=name_patient,
         projections=projections,
         segment_phases=segment_phases,
         assume_same_frame=assume_same_frame,

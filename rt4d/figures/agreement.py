@@ -15,6 +15,7 @@ from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, MACHINES, PHYSICIANS
 from rt4d.agreement.detection import Detection
 from rt4d.agreement.froc_curve import Froc
 from rt4d.agreement.limits_of_agreement import BlandAltman
+from rt4d.agreement.observers import INTRA
 from rt4d.errors import InputError
 from rt4d.figures.look import INK, QUIET, plain_logarithms, quieten
 from rt4d.geometry import Floats
@@ -22,7 +23,7 @@ from rt4d.geometry import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = {MACHINE_PHYSICIAN: ("#d55e00", "o"), PHYSICIANS: ("#0072b2", "s"), MACHINES: ("#009e73", "^")}
+KINDS = {MACHINE_PHYSICIAN: ("#d55e00", "o"), PHYSICIANS: ("#0072b2", "s"), MACHINES: ("#009e73", "^"), INTRA: ("#cc79a7", "D")}
 """Colour and marker of each kind of pair: Okabe and Ito's vermilion, blue and green; told apart in print without colour by the marker."""
 METRICS = {
     "dice": "DSC",
@@ -41,6 +42,8 @@ FEWEST_IN_A_BOX = 5
 """Below so many values a box pretends to know quartiles: the points and their median are shown."""
 LOGARITHMIC_FROM = 20.0
 """Volumes that span more than so many times the smallest are shown on logarithmic axes."""
+LEGEND_WIDTH = 1.85
+"""In inches: a kind of pair, in words beside its mark."""
 LABEL_HEIGHT = 0.13
 """Of the height of the axes: two lines of small type."""
 RIGHT, WRONG = (0.0, 0.447, 0.698), (0.835, 0.369, 0.0)
@@ -58,7 +61,7 @@ def metric_boxes(table: pd.DataFrame, metric: str) -> Figure:
     rois, cohorts = (list(dict.fromkeys(table[name])) for name in ("roi", "cohort"))
     kinds = [kind for kind in KINDS if (table["pair"] == kind).any()]
     width = 1.6 + len(rois) * (0.9 + 0.75 * len(cohorts) * len(kinds))
-    figure = Figure(figsize=(max(4.0, width), 4.0), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(max(4.0, width, LEGEND_WIDTH * len(kinds)), 4.0), facecolor="white", layout="constrained")
     row = figure.subplots(1, len(rois), sharey=True, squeeze=False)[0]
     for axes, roi in zip(row, rois, strict=True):
         for place, cohort in enumerate(cohorts):
@@ -215,7 +218,7 @@ def _label_beside(axes: Axes, labels: Mapping[str, float]) -> None:
 
 def _limit(agreement: BlandAltman, value: float) -> str:
     pairs = agreement.pairs
-    return f"{pairs.back(value):.2f}" if pairs.ratio else f"{value:+.3g} {pairs.unit}".rstrip()
+    return f"{pairs.back(value):.2f}" if pairs.ratio else f"{value:+.3g} {pairs.unit}".rstrip().replace("-", "−")
 
 
 def _box(axes: Axes, place: float, values: Floats, colour: str, marker: str, *, width: float) -> None:
@@ -258,7 +261,7 @@ def _lowest(values: Any) -> float:
 
 def _legend(kinds: Sequence[str]) -> tuple[list[Line2D], list[str]]:
     handles = [Line2D([], [], color=KINDS[kind][0], marker=KINDS[kind][1], linestyle="", markersize=6) for kind in kinds]
-    return handles, [kind.replace("-", "–") for kind in kinds]
+    return handles, [kind if kind == INTRA else kind.replace("-", "–") for kind in kinds]
 
 
 def _edges(axes: Axes, physician: Floats, machine: Floats, low: float) -> None:

@@ -1,18 +1,37 @@
-"""The report of a result: one HTML file without outside references, that opens offline in any browser."""
+"""Reports: one HTML file each without outside references, that opens offline in any browser.
+
+`write_report` of an ITV, `write_commission_report`, and for results of one's own `write_comparison_report` (of `ComparedPair`s),
+`write_cohort_report` and `write_outcomes_report`.
+"""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rt4d import figures, provenance
 from rt4d.report.checks import check_rows, check_title, limit_text, value_text
+from rt4d.report.cohort import draw_cohort
+from rt4d.report.cohort_page import write_cohort_report
+from rt4d.report.commission import write_commission_report
+from rt4d.report.comparison import ComparedPair, write_comparison_report
+from rt4d.report.identity import patient_named
+from rt4d.report.outcomes import write_outcomes_report
 from rt4d.report.page import inline_svg, write_page
 from rt4d.report.viewer import viewer_data
 
 if TYPE_CHECKING:
     from rt4d.patient import ItvResult, TargetResult
+
+__all__ = [
+    "ComparedPair",
+    "draw_cohort",
+    "write_cohort_report",
+    "write_commission_report",
+    "write_comparison_report",
+    "write_outcomes_report",
+    "write_report",
+]
 
 VIEWER = ("viewer_data.js", "viewer_drawing.js", "viewer_controls.js")
 
@@ -20,7 +39,8 @@ VIEWER = ("viewer_data.js", "viewer_drawing.js", "viewer_controls.js")
 def write_report(path: Path, result: ItvResult, summary: dict[str, Any]) -> Path:
     """The path of report.html: verdict, volumes and motion, a viewer of the breathing cycle, figures, checks and where it came from.
 
-    It holds images of the patient, but no name, number, birth date or file name; ROIs are named as the structure set names them.
+    It holds images of the patient, but no name, number, birth date or file name, or in its head alone name and ID where the request
+    says so; ROIs are named as the structure set names them.
     """
     targets = [_target(result, target, told) for target, told in zip(result.targets, summary["targets"], strict=True)]
     return write_page(
@@ -31,7 +51,8 @@ def write_report(path: Path, result: ItvResult, summary: dict[str, Any]) -> Path
         failed=[check for check in summary["checks"] if check["verdict"] == "fail"],
         targets=targets,
         viewer=viewer_data(result.ct, [target.itv for target in result.targets]),
-        notes=[_without_file_names(note, result) for note in summary["notes"]],
+        notes=summary["notes"],
+        patient=patient_named(result.ct.reference.identity) if result.request.name_patient else None,
         grid=result.ct.geometry,
         told_by=result.ct.told_by,
         model=result.model.name if result.model else "",
@@ -51,10 +72,3 @@ def _target(result: ItvResult, target: TargetResult, told: dict[str, Any]) -> di
     sentences = [check | {"title": check_title(check["name"]), "text": value_text(check), "bound": limit_text(check)} for check in told["checks"]]
     recipe = {"name": target.motion.recipe.name, "sha256": target.motion.recipe.sha256}
     return told | {"pictures": pictures, "rows": check_rows(told["checks"]), "sentences": sentences, "recipe": recipe}
-
-
-def _without_file_names(note: str, result: ItvResult) -> str:
-    """A note as it may leave the folder: people name files after patients."""
-    for path in result.request.gtv:
-        note = note.replace(path.name, "the structure set")
-    return re.sub(r", for example .+ of .+(?=\.$)", "", note)

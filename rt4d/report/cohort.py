@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,28 +28,64 @@ if TYPE_CHECKING:
 BOXES = ("dice", "surface_dice", "hd95_mm", "mean_surface_distance_mm")
 
 
-def write_cohort(
-    folder: Path, pairs: CohortPairs, summary: pd.DataFrame, contours: ContourTable, *, parquet: bool = False, assume_same_frame: bool = False
-) -> list[str]:
-    """Write cohort.csv (or .parquet), summary.csv and figures (PNG and SVG) into a folder; what could not be shown, and why.
+@dataclass(frozen=True, slots=True, eq=False)
+class CohortCase:
+    """A pair to be looked at: which it is ('worst'), its row of the cohort's table, and what is to be shown of it."""
 
-    Where lesions were matched also detection.csv and detection.json. Figures: scans found and missed; boxes of four metrics; of
-    every two observers, by ROI, volumes and limits of agreement; and the worst, median and best case by DSC where the table names CTs.
+    which: str
+    row: Mapping[str, Any]
+    shown: Case
+
+    def called(self, patient: str) -> Case:
+        """The case with a title that calls the patient so."""
+        return replace(self.shown, title=f"{self.which}: {patient}, DSC {self.row['dice']:.2f}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CohortFigures:
+    """Figures of a cohort by the names of their files, none of which names a patient, and its worst, median and best case.
+
+    lacking: what could not be shown, and why.
+    """
+
+    plots: Mapping[str, Figure]
+    cases: tuple[CohortCase, ...]
+    lacking: tuple[str, ...]
+
+
+def draw_cohort(pairs: CohortPairs, contours: ContourTable, *, assume_same_frame: bool = False) -> CohortFigures:
+    """Scans found and missed where lesions were matched; boxes of four metrics; of every two observers, by ROI, volumes and limits of agreement.
+
+    The worst, median and best case by DSC where the table names CTs.
+    """
+    drawn: dict[str, Figure] = {}
+    lacking = []
+    for name, draw in (*_confusions(pairs.detections), *_figures(pairs.table)):
+        try:
+            drawn[name] = draw()
+        except InputError as error:
+            lacking.append(f"no figure {name}: {error}")
+    try:
+        cases = tuple(_cases(pairs.table, contours, assume_same_frame=assume_same_frame))
+    except InputError as error:
+        cases = ()
+        lacking.append(f"no figure cases: {error}")
+    return CohortFigures(drawn, cases, tuple(lacking))
+
+
+def write_cohort(folder: Path, pairs: CohortPairs, summary: pd.DataFrame, drawn: CohortFigures, *, parquet: bool = False) -> None:
+    """Write cohort.csv (or .parquet), summary.csv and the figures (PNG and SVG) into a folder.
+
+    Where lesions were matched also detection.csv and detection.json. The overlays of cases name the patients as the table does.
     """
     write_table(folder / ("cohort.parquet" if parquet else "cohort.csv"), pairs.table)
     write_table(folder / "summary.csv", summary)
     if pairs.detections:
         _write_detections(folder, pairs.detections)
-    notes = []
-    for name, draw in (*_confusions(pairs.detections), *_figures(pairs.table, contours, assume_same_frame=assume_same_frame)):
-        try:
-            figure = draw()
-        except InputError as error:
-            notes.append(f"no figure {name}: {error}")
-            continue
+    overlays = {"cases": case_overlays([each.called(each.row["patient"]) for each in drawn.cases])} if drawn.cases else {}
+    for name, figure in {**drawn.plots, **overlays}.items():
         figure.savefig(folder / f"{name}.png", dpi=200)
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    return notes
 
 
 def _write_detections(folder: Path, detections: Sequence[CohortDetection]) -> None:
@@ -66,18 +103,17 @@ def _confusions(detections: Sequence[CohortDetection]) -> Iterator[tuple[str, Ca
         title = "" if len(detections) == 1 else each.title
         ending = "" if len(detections) == 1 else f"_{number}"
         yield f"confusion{ending}", lambda each=each, title=title: plots.confusion_plot(each.detection, title=title)  # type: ignore[misc]
+        if each.froc is not None:
+            yield f"froc{ending}", lambda each=each: plots.froc_plot(each.froc)  # type: ignore[misc]
 
 
-def _figures(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> Iterator[tuple[str, Callable[[], Figure]]]:
+def _figures(table: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Figure]]]:
     there = table[table["error"] == ""]
     if there.empty:
         return
     for metric in BOXES:
         yield metric, lambda metric=metric: plots.metric_boxes(there, metric)  # type: ignore[misc]
     yield from _volume_figures(there)
-    against = there[there["pair"] == MACHINE_PHYSICIAN]
-    if len(against) and any(row.ct for row in contours.rows):
-        yield "cases", lambda: case_overlays(_cases(against, contours, assume_same_frame=assume_same_frame))
 
 
 def _volume_figures(there: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Figure]]]:
@@ -102,12 +138,15 @@ def _limits_of_volume(part: pd.DataFrame, labels: tuple[str, str]) -> BlandAltma
     return bland_altman(first, second, quantity="volume", unit="cm³", labels=labels, ratio=ratio)
 
 
-def _cases(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> list[Case]:
-    """The worst, median and best pair of machine and physician, read once more for the picture."""
-    return [_case(name, row, contours, assume_same_frame=assume_same_frame) for name, row in extremes(table).items()]
+def _cases(table: pd.DataFrame, contours: ContourTable, *, assume_same_frame: bool) -> Iterator[CohortCase]:
+    """The worst, median and best pair of machine and physician, read once more for the picture; none where the table names no CT."""
+    against = table[(table["error"] == "") & (table["pair"] == MACHINE_PHYSICIAN)]
+    if len(against) and any(row.ct for row in contours.rows):
+        for which, row in extremes(against).items():
+            yield CohortCase(which, row, _case(which, row, contours, assume_same_frame=assume_same_frame))
 
 
-def _case(name: str, row: dict[str, Any], contours: ContourTable, *, assume_same_frame: bool) -> Case:
+def _case(which: str, row: dict[str, Any], contours: ContourTable, *, assume_same_frame: bool) -> Case:
     ours = [each for each in contours.rows if each.target == (row["cohort"], row["patient"], row["roi"])]
     machine, physician = (_of(ours, row[who]) for who in ("machine", "physician"))
     files = {ct: ContourFiles(on=ct or None, assume_same_frame=assume_same_frame) for ct in (machine.ct, physician.ct)}
@@ -115,9 +154,8 @@ def _case(name: str, row: dict[str, Any], contours: ContourTable, *, assume_same
     ct = files[physician.ct].ct or files[machine.ct].ct
     if ct is None:
         raise InputError("No CT is named", where=f"rows {machine.row} and {physician.row}", do="Name it in the column ct")
-    title = f"{name}: {row['patient']}, DSC {row['dice']:.2f}"
-    return Case(title, ct.volume, *masks)
+    return Case(which, ct.volume, *masks)
 
 
 def _of(rows: list[ContourRow], observer: str) -> ContourRow:
-    return next(row for row in rows if row.observer == observer)
+    return next(row for row in rows if row.drawn_by == observer)

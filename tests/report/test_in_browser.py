@@ -7,17 +7,10 @@ import re
 import pytest
 
 from tests.conftest import needs_program
-from tests.report.browser import browser
 from tests.report.make import made_result, page_of
 
 pytestmark = needs_program("chromium")
 READY = "document.getElementById('viewer').dataset.ready === 'true'"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")
