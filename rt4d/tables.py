@@ -63,9 +63,13 @@ def _separated(path: Path, *, as_text: bool) -> pd.DataFrame:
     _refuse_double(next(csv.reader([first], delimiter=separator), []), path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut short
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=not as_text, encoding="utf-8-sig", skip_blank_lines=False, index_col=False,
-        )  # fmt: skip
+        try:
+            table = pd.read_csv(
+                path, sep=separator, dtype=str, keep_default_na=not as_text, encoding="utf-8-sig", skip_blank_lines=False, index_col=False,
+            )  # fmt: skip
+        except pd.errors.ParserWarning as error:
+            do = "Write decimals with a point, or separate the columns by semicolons"
+            raise InputError("Rows have more cells than the header has columns", where=path, do=do) from error
     table = table.apply(lambda column: column.str.strip())
     return _decimal_points(table) if separator == ";" and not as_text else table
 
@@ -79,7 +83,10 @@ def _from_library(path: Path, suffix: str, *, as_text: bool) -> pd.DataFrame:
     import pandas as pd
 
     if suffix == ".parquet":
-        return pd.read_parquet(path, engine="pyarrow")
+        table = pd.read_parquet(path, engine="pyarrow")
+        return table if table.index.names == [None] else table.reset_index()
+    header = pd.read_excel(path, engine="openpyxl", header=None, nrows=1, dtype=str)  # below a header pandas renames double columns
+    _refuse_double([str(name) for name in header.to_numpy().ravel() if name == name], path)
     if as_text:
         return pd.read_excel(path, engine="openpyxl", dtype=str, keep_default_na=False)
     return pd.read_excel(path, engine="openpyxl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
 from rt4d.outcomes.adjusting import GTV_COLUMNS, Adjusted, adjusted_for_volume
+from rt4d.outcomes.calibration import CalibrationGroup, calibration
 from rt4d.outcomes.columns import as_numbers, require_column
 from rt4d.outcomes.competing_risk_sets import censoring
 from rt4d.outcomes.complete import misses
@@ -20,11 +22,12 @@ from rt4d.outcomes.effects import ChiSquare, Effect
 from rt4d.outcomes.fine_gray import fine_gray
 from rt4d.outcomes.multiplicity import benjamini_hochberg, holm
 from rt4d.outcomes.proportional_hazards import ProportionalHazards, proportional_hazards
-from rt4d.outcomes.ranking import Ranking, c_index
+from rt4d.outcomes.ranking import Ranking, auc_at, c_index
 from rt4d.outcomes.refitting import bootstrap_hazard_ratios
 from rt4d.outcomes.sensitivity import Variant, per_deviation, without
 from rt4d.outcomes.splines import non_linearity
-from rt4d.outcomes.table import Cohort, Unit, cohort_from_table
+from rt4d.outcomes.table import Cohort, cohort_from_table
+from rt4d.outcomes.units import Unit, unit_of_time
 from rt4d.outcomes.voxel_units import VOXEL_VOLUME, InUnits, in_units
 
 if TYPE_CHECKING:
@@ -35,12 +38,12 @@ REPETITIONS = 500
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which columns of a table are related to which outcome. per_voxel_of_mm3 and gtv_volume may be left to what the table offers."""
+    """Which columns of a table are related to which outcome. unit, per_voxel_of_mm3 and gtv_volume may be left to what the table offers."""
 
     time: str
     event: str
     covariates: tuple[str, ...]
-    unit: Unit = "days"
+    unit: Unit | None = None
     patient: str | None = None
     cluster: str | None = None
     death: str | None = None
@@ -79,7 +82,8 @@ class Analysis:
     """All that is found: one joint Cox model, each covariate alone, adjusted for the GTV's volume, and the checks of the model.
 
     bend: the test of non-linearity by covariate, None where too few values differ. bootstrap: the interval of each hazard ratio, None where
-    there is none. followed: the median follow-up (of the reversed Kaplan–Meier curve), None where less than half were censored.
+    there is none. followed: the median follow-up (of the reversed Kaplan–Meier curve), None where less than half were censored. auc: the area
+    under the ROC curve at round times. calibration: at one of them, None where events compete. unsaid: what was not computed, and why.
     """
 
     question: Question
@@ -90,12 +94,15 @@ class Analysis:
     adjusted: Adjusted | None
     proportional: ProportionalHazards
     ranking: Ranking
+    auc: dict[float, Ranking]
+    calibration: tuple[float, tuple[CalibrationGroup, ...]] | None
     bend: dict[str, ChiSquare | None]
     bootstrap: dict[str, tuple[float, float]] | None
     followed: float | None
     spared: Curve
     competing: Competing | None
     variants: tuple[Variant, ...]
+    unsaid: tuple[str, ...]
 
     @property
     def cohort(self) -> Cohort:
@@ -111,24 +118,27 @@ def analyse(table: pd.DataFrame, question: Question, *, repetitions: int = REPET
     units = in_units(table, question.covariates, voxel_volume=question.voxel_volume, per_voxel_of_mm3=question.per_voxel_of_mm3)
     cohort = _cohort(units, question, tuple(units.asked.values()))
     if question.competing and not cohort.competing_events:
-        raise InputError("--competing needs competing events", where=question.event, expected="patients with 2", found="none")
+        raise InputError("--competing needs competing events", where=question.event, expected="patients with 2", found="none", do="Leave it out")
     names = list(cohort.covariates)
-    model = cox(cohort, names)
+    model, unsaid = cox(cohort, names), list[str]()
     return Analysis(
         question=question,
         units=units,
         model=model,
         joint=_said(model.effects, units),
         alone=_alone(cohort, question, units),
-        adjusted=_adjusted(units, question),
+        adjusted=_adjusted(units, question, unsaid),
         proportional=proportional_hazards(model),
-        ranking=c_index(cohort, model.linear_predictor, seed=seed),
+        ranking=c_index(cohort, model.linear_predictor),
+        auc=_auc(model),
+        calibration=_calibration(model),
         bend={name: _bend(cohort, names, name) for name in names},
         bootstrap=_bootstrap(cohort, names, repetitions, seed),
         followed=_followed(cohort),
         spared=kaplan_meier(cohort),
         competing=_competing(cohort, names, units) if question.competing else None,
-        variants=_variants(cohort, names, units),
+        variants=_variants(cohort, names, units, unsaid),
+        unsaid=tuple(unsaid),
     )
 
 
@@ -138,7 +148,7 @@ def _cohort(units: InUnits, question: Question, covariates: Sequence[str]) -> Co
         time=question.time,
         event=question.event,
         covariates=covariates,
-        unit=question.unit,
+        unit=unit_of_time(question.time, question.unit) or "days",
         patient=question.patient,
         cluster=question.cluster,
         death=question.death,
@@ -165,12 +175,25 @@ def _alone(cohort: Cohort, question: Question, units: InUnits) -> dict[str, Alon
     return {name: Alone(effects[name], *both, *everyone[name]) for name, both in zip(effects, adjusted, strict=True)}
 
 
-def _adjusted(units: InUnits, question: Question) -> Adjusted | None:
-    """The covariates but the volume itself, beside the volume of the GTV; None where the table has none, or nothing else is asked."""
+def _adjusted(units: InUnits, question: Question, unsaid: list[str]) -> Adjusted | None:
+    """The covariates but the volume itself, beside the volume of the GTV; None where nothing else is asked, and where `unsaid` says why not."""
     volume = question.gtv_volume or next((name for name in GTV_COLUMNS if name in units.table.columns), None)
     covariates = [name for name in units.asked.values() if name != volume]
-    if volume is None or not covariates:
+    if volume is None:
+        unsaid.append("Not adjusted for the volume of the GTV: no column of the table is known to hold it (--gtv-volume)")
         return None
+    if not covariates:
+        return None
+    try:
+        return _beside(volume, covariates, units, question)
+    except InputError as error:
+        if question.gtv_volume:
+            raise
+        unsaid.append(f"Not adjusted for {volume}: {error}")
+        return None
+
+
+def _beside(volume: str, covariates: Sequence[str], units: InUnits, question: Question) -> Adjusted:
     require_column(units.table, volume)
     cohort = _cohort(units, question, [*covariates, volume])
     found = adjusted_for_volume(cohort, [name for name in cohort.covariates if name != volume], volume=volume)
@@ -179,16 +202,38 @@ def _adjusted(units: InUnits, question: Question) -> Adjusted | None:
     )
 
 
-def _variants(cohort: Cohort, names: Sequence[str], units: InUnits) -> tuple[Variant, ...]:
-    """What the result would be without the misses, and with bare numbers of voxels where their sizes differ; none where it cannot be said."""
+def _variants(cohort: Cohort, names: Sequence[str], units: InUnits, unsaid: list[str]) -> tuple[Variant, ...]:
+    """What the result would be without the misses, and with bare numbers of voxels where their sizes differ; `unsaid` says what cannot be said."""
     missed = [int(row) for row in units.table.index[misses(units.table)]]
     rows = list(cohort.rows)
     counts = {units.asked[name]: (name, as_numbers(units.table[name].loc[rows])) for name in units.refused}
+    found: list[Variant] = []
     try:
         rest = without(cohort, names, rows=missed)
-        return (*([rest] if rest else []), *(per_deviation(cohort, names, counts=counts) if counts else []))
-    except InputError:
-        return ()
+        found += [rest] if rest else []
+    except InputError as error:
+        unsaid.append(f"Without the tumours that the machine missed there is no result: {error}")
+    try:
+        found += per_deviation(cohort, names, counts=counts) if counts else []
+    except InputError as error:
+        unsaid.append(f"By the bare number of voxels there is no result: {error}")
+    return tuple(found)
+
+
+def _auc(model: Regression) -> dict[float, Ranking]:
+    """At the round times at which there is somebody to compare."""
+    found = {}
+    for time in round_times(model.cohort):
+        with suppress(InputError):
+            found[float(time)] = auc_at(model.cohort, model.linear_predictor, float(time))
+    return found
+
+
+def _calibration(model: Regression) -> tuple[float, tuple[CalibrationGroup, ...]] | None:
+    """At the middle one of the round times."""
+    times = round_times(model.cohort)
+    until = float(times[(len(times) - 1) // 2])
+    return None if model.cohort.competing_events else (until, calibration(model, until))
 
 
 def _bend(cohort: Cohort, names: Sequence[str], of: str) -> ChiSquare | None:

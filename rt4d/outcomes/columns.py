@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_LEVELS = 10
+DECIMAL_COMMA = r"[+-]?[\d.]*\d,\d+"
 
 
 def require_column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -27,14 +28,20 @@ def as_numbers(column: pd.Series[Any]) -> Floats:
     """The numbers of a column, NaN where a cell is empty. Raises InputError naming the rows that hold something else."""
     import pandas as pd
 
-    if pd.api.types.is_datetime64_any_dtype(column):
-        raise InputError("A column holds dates, not numbers", where=column.name, do="Give the time as a number of days or months")
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        raise InputError("A column holds dates or spans, not numbers", where=column.name, do="Give the time as a number of days or months")
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     wrong = column.notna().to_numpy() & ~np.isfinite(numbers)
     if wrong.any():
-        found = ", ".join(repr(str(value)) for value in column[wrong].unique()[:3])
-        raise InputError("A column must hold numbers", where=f"{column.name}, {rows(column.index[wrong])}", found=found)
+        _refuse_decimal_commas(column[wrong])
+        do = "Write a number in each of these cells, or leave it empty where nothing is known"
+        raise InputError("A column must hold numbers", where=f"{column.name}, {rows(column.index[wrong])}", found=shown(column[wrong]), do=do)
     return np.asarray(numbers, dtype=float)
+
+
+def shown(column: pd.Series[Any]) -> str:
+    """A few of a column's different values, as they stand there."""
+    return ", ".join(repr(str(value)) for value in column.unique()[:3])
 
 
 def is_words(column: pd.Series[Any]) -> bool:
@@ -47,6 +54,7 @@ def is_words(column: pd.Series[Any]) -> bool:
 
 def as_levels(column: pd.Series[Any]) -> dict[str, Floats]:
     """One column of 0 and 1 per level but the most frequent one, which the others are compared with; NaN where a cell is empty."""
+    _refuse_decimal_commas(column.dropna())
     words = column.astype("string").str.strip()
     counts = words.value_counts()
     if not 2 <= len(counts) <= MOST_LEVELS:
@@ -57,6 +65,20 @@ def as_levels(column: pd.Series[Any]) -> dict[str, Floats]:
     missing = words.isna().to_numpy()
     found = {level: (words == level).fillna(False).to_numpy(dtype=float) for level in others}
     return {f"{column.name}: {level} against {reference}": np.where(missing, np.nan, values) for level, values in found.items()}
+
+
+def _refuse_decimal_commas(column: pd.Series[Any]) -> None:
+    """They are read in a table separated by semicolons only; elsewhere 0,5 and 1,5 would be two words."""
+    commas = column[column.astype("string").str.strip().str.fullmatch(DECIMAL_COMMA).fillna(False).to_numpy(dtype=bool)]
+    if len(commas):
+        where = f"{column.name}, {rows(commas.index)}"
+        do = "Write 0.5 for 0,5 and no separators of thousands, or separate the columns by semicolons"
+        raise InputError("Numbers are written with a decimal comma", where=where, found=shown(commas), do=do)
+
+
+def counted(number: int, what: str) -> str:
+    """'1 patient', '2 patients'."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def rows(numbers: Iterable[Any]) -> str:

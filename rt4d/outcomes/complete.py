@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rt4d.geometry import Floats
-from rt4d.outcomes.columns import as_numbers, require_column, rows
+from rt4d.outcomes.columns import as_numbers, counted, require_column, rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,8 @@ def complete_rows(
     missed = misses(table)
     told = {name.split(":")[0]: _told(name.split(":")[0], table, gap, events, missed) for name, gap in gaps.items() if gap.any()}
     lost = np.any(list(gaps.values()), axis=0)
-    total = (f"Left out in all: {lost.sum()} of {len(table)} patients with {int((events[lost] == 1).sum())} events",) if len(told) > 1 else ()
+    happened = counted(int((events[lost] == 1).sum()), "event")
+    total = (f"Left out in all: {lost.sum()} of {len(table)} patients, with {happened}",) if len(told) > 1 else ()
     return ~lost, (*told.values(), *total)
 
 
@@ -39,9 +40,9 @@ def misses(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def _told(name: str, table: pd.DataFrame, gap: npt.NDArray[np.bool_], events: Floats, missed: npt.NDArray[np.bool_]) -> str:
-    happened = int((events[gap] == 1).sum())
-    text = f"{name} is missing in {rows(table.index[gap])}: {gap.sum()} patients with {happened} events are left out"
+    lost, happened = counted(int(gap.sum()), "patient"), counted(int((events[gap] == 1).sum()), "event")
+    text = f"{name} is missing in {rows(table.index[gap])}: {lost} with {happened} left out"
     count = int((gap & missed).sum())
     if not count:
         return text
-    return f"{text}. {count} of them are tumours that the machine missed ({missed.sum()} in all): the result no longer speaks for those"
+    return f"{text}, among them {counted(count, 'tumour')} that the machine missed ({missed.sum()} in all): the result no longer speaks for those"

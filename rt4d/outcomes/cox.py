@@ -43,7 +43,12 @@ class Regression:
     def effects(self) -> dict[str, Effect]:
         errors = np.sqrt(np.diag(self.covariance))
         pairs = zip(self.names, self.coefficients, errors, strict=True)
-        return {name: Effect(float(value), float(error), unit_of(name)) for name, value, error in pairs}
+        return {name: Effect(float(value), float(error), unit_of(name), self.degrees) for name, value, error in pairs}
+
+    @property
+    def degrees(self) -> int | None:
+        """One less than there are centres: with few of them a robust standard error is itself a guess, as R's survey::svycoxph allows for."""
+        return None if self.cohort.clusters is None else len(set(self.cohort.clusters)) - 1
 
     @property
     def likelihood_ratio(self) -> ChiSquare:
@@ -68,8 +73,8 @@ class Regression:
 def cox(cohort: Cohort, names: Sequence[str]) -> Regression:
     """Cox's regression on these covariates together, tied times after Efron; a competing event ends follow-up (cause-specific hazards).
 
-    Where the cohort has centres the variance is robust (Lin & Wei 1989), summed by centre. Raises InputError for constant and collinear
-    covariates, for complete separation, and where the likelihood has no maximum.
+    Where the cohort has centres the variance is robust (Lin & Wei 1989), summed by centre, and held against Student's t. Raises InputError
+    for constant and collinear covariates, for complete separation, and where the likelihood has no maximum.
     """
     x = cohort.matrix(_distinct(names))
     means = x.mean(axis=0)

@@ -50,7 +50,8 @@ def kaplan_meier(cohort: Cohort) -> Curve:
 def cumulative_incidence(cohort: Cohort, *, cause: int = 1) -> Curve:
     """The chance to have had this kind of event (1, or 2 for the competing one) until each time: Aalen & Johansen 1978, exact with tied times.
 
-    Variance: the delta method of Marubini & Valsecchi (1995); the interval is of the log(-log) kind and stays between 0 and 1.
+    Variance: the delta method of Marubini & Valsecchi (1995). The interval is of log(-log incidence), as in R's survfit with "log-log", SAS and
+    Stata, and stays between 0 and 1.
     """
     times = np.unique(cohort.time)
     events = np.array([_counts(cohort, times, kind) for kind in (1, 2)], dtype=float)
@@ -103,5 +104,5 @@ def _variance(waiting: Floats, all_events: Floats, own: Floats, before: Floats, 
 def _log_log(incidence: Floats, error: Floats) -> tuple[Floats, Floats]:
     inside = (incidence > 0) & (incidence < 1)
     safe = np.where(inside, incidence, 0.5)
-    reach = np.exp(NORMAL_95 * np.where(inside, error, 0) / ((1 - safe) * np.log(1 - safe)))
-    return tuple(np.where(inside, 1 - (1 - safe) ** power, incidence) for power in (reach, 1 / reach))  # type: ignore[return-value]
+    reach = np.exp(-NORMAL_95 * np.where(inside, error, 0) / (safe * np.log(safe)))
+    return tuple(np.where(inside, safe**power, incidence) for power in (reach, 1 / reach))  # type: ignore[return-value]

@@ -28,7 +28,7 @@ def gray_test(cohort: Cohort, groups: Sequence[str]) -> ChiSquare:
     """Gray's k-sample test of the subdistribution hazard (Ann Stat 1988, rho = 0), as R's cmprsk::cuminc prints it.
 
     The variance is the paper's: the paths by which a group's events and competing events reach the score, under one common incidence; tied
-    times are corrected as in a hypergeometric draw.
+    times are corrected as in a hypergeometric draw, of the event from all groups as if each had lost as many by then as this one.
     """
     levels = require_groups(cohort, groups)
     counts = _count(cohort, np.array(groups), levels)
@@ -56,7 +56,7 @@ def _count(cohort: Cohort, groups: np.ndarray[tuple[int], np.dtype[np.str_]], le
 
 def _covariance(counts: _Counts, exposure: Floats, group: int) -> Floats:
     """What one group's events and competing events add to the covariance of all scores, shape (groups, groups)."""
-    happened, waiting = counts.events.sum(axis=0), counts.waiting.sum(axis=0)
+    happened = counts.events.sum(axis=0)
     step = _over(happened, exposure.sum(axis=0))
     incidence = np.cumsum(step)
     hazard = _over(step, 1 - _shifted(incidence))
@@ -68,14 +68,15 @@ def _covariance(counts: _Counts, exposure: Floats, group: int) -> Floats:
     by_event = direct + later * (1 - ratio)
     by_competing = -later * ratio
     own_tie, competing = _tie(counts.waiting[group], counts.competing[group]), _over(counts.competing[group], counts.waiting[group])
-    of_events = by_event * _over(step * _tie(waiting, happened), here) @ by_event.T
+    tie = _tie(exposure.sum(axis=0) * counts.before[group], happened)
+    of_events = by_event * _over(step * tie, here) @ by_event.T
     of_competing = by_competing * _over(counts.before[group] * competing * own_tie, here) @ by_competing.T
     return np.asarray(of_events + of_competing, dtype=float)
 
 
 def _tie(waiting: Floats, happened: Floats) -> Floats:
-    """What is left of a variance where several of those at risk have their event at one time."""
-    return np.where(waiting > 1, (waiting - happened) / np.maximum(waiting - 1, 1), 1.0)
+    """What is left of a variance where several of those at risk have their event at one time; `waiting` need not be whole."""
+    return np.divide(waiting - happened, waiting - 1, out=np.ones_like(waiting), where=(waiting > 1) & (happened > 1))
 
 
 def _over(part: Floats, whole: Floats) -> Floats:

@@ -92,7 +92,7 @@ def _refuse_flat(start: Floats, here: Floats, names: Sequence[str]) -> None:
     direction = np.abs(root.T @ vectors[:, 0])
     involved = ", ".join(name for name, part in zip(names, direction, strict=True) if part > 0.3 * direction.max())
     raise InputError(
-        "A covariate separates the patients with an event completely from the others at risk: its hazard ratio is infinite and has no interval",
+        "A covariate separates the patients with an event (all but) completely from the others at risk: no hazard ratio is large enough for it",
         where=involved,
         do="Leave it out, join its levels, or report the separation itself",
     )

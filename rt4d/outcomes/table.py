@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
-from rt4d.outcomes.columns import as_levels, as_numbers, is_words, require_column, rows
+from rt4d.outcomes.columns import as_levels, as_numbers, counted, is_words, require_column, rows, shown
 from rt4d.outcomes.complete import complete_rows
-from rt4d.outcomes.follow_up import imputed_follow_up, refuse_events_after_death
+from rt4d.outcomes.follow_up import imputed_follow_up, nobody_censored, refuse_events_after_death, refuse_impossible_follow_up
+from rt4d.outcomes.units import UNITS_OF_TIME, Unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Unit = Literal["days", "months"]
-UNITS: tuple[Unit, ...] = ("days", "months")
 PATIENT_COLUMNS = ("patient", "patient_id", "PatientID")
 
 
@@ -43,15 +42,16 @@ class Cohort:
     def __post_init__(self) -> None:
         if not self.rows:
             object.__setattr__(self, "rows", tuple(range(1, len(self.time) + 1)))
-        if self.unit not in UNITS:
-            raise InputError("Time has a unit", expected=" or ".join(UNITS), found=self.unit)
+        if self.unit not in UNITS_OF_TIME:
+            raise InputError("Time has a unit", expected=" or ".join(UNITS_OF_TIME), found=self.unit)
         self._require_lengths()
         self._require_times()
         if not np.isin(self.event, (0, 1, 2)).all():
             wrong = rows(np.array(self.rows)[~np.isin(self.event, (0, 1, 2))])
             raise InputError("An event is 0 (censored), 1 (event) or 2 (competing event)", where=wrong)
         if not (self.event == 1).any():
-            raise InputError("Nothing happened to anybody, so there is nothing to relate to", expected="at least one event (1)", found=0)
+            found = f"{counted(self.competing_events, 'competing event')} (2)" if self.competing_events else f"{self.n} patients, all censored (0)"
+            raise InputError("Nobody had the event, so there is nothing to relate to", expected="at least one 1", found=found)
 
     def _require_lengths(self) -> None:
         lengths = {len(self.time), len(self.event), len(self.rows), *(len(each) for each in self.covariates.values())}
@@ -109,16 +109,19 @@ def cohort_from_table(
     A covariate in words becomes one of 0 and 1 per level, against the most frequent level.
     """
     require_column(table, time), require_column(table, event)
-    notes = _refuse_double_patients(table, patient)
+    who = patient or _patient_column(table)
+    notes = _refuse_double_patients(table, who)
+    if taken := [name for name in covariates if name in (time, event, death, who)]:
+        raise InputError("A covariate cannot be what the outcome or the patient is told by", where=", ".join(taken), do="Leave it out")
     needed = {name: _values(table, name) for name in covariates}
-    times, events = as_numbers(table[time]), as_numbers(table[event])
-    _require_events(events, table, event)
+    times, events = as_numbers(table[time]), _events(table, event)
+    refuse_impossible_follow_up(table, times, time=time, unit=unit)
     refuse_events_after_death(table, times, events, death)
     columns = {key: values for each in needed.values() for key, values in each.items()}
     complete, said = complete_rows(table, {time: times, event: events, **columns}, events=events, cluster=cluster)
     places = np.flatnonzero(complete)
     clusters = None if cluster is None else tuple(str(value) for value in require_column(table, cluster).to_numpy()[places])
-    notes += said + imputed_follow_up(times, events, unit=unit)
+    notes += said + nobody_censored(events) + imputed_follow_up(times, events, unit=unit)
     return Cohort(
         time=times[places],
         event=events[places].astype(int),
@@ -145,16 +148,27 @@ def _values(table: pd.DataFrame, name: str) -> dict[str, Floats]:
     return as_levels(column) if is_words(column) else {name: as_numbers(column)}
 
 
-def _require_events(events: Floats, table: pd.DataFrame, name: str) -> None:
-    wrong = ~np.isnan(events) & ~np.isin(events, (0, 1, 2))
+def _events(table: pd.DataFrame, name: str) -> Floats:
+    """0, 1 or 2, NaN where a cell is empty; words such as yes and no are refused, for nobody can know which of them is 1."""
+    import pandas as pd
+
+    column = table[name]
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = column.notna().to_numpy() & ~np.isin(numbers, (0, 1, 2))
     if wrong.any():
-        found = ", ".join(f"{value:g}" for value in np.unique(events[wrong])[:3])
-        raise InputError("An event is 0 (censored), 1 (event) or 2 (competing event)", where=f"{name}, {rows(table.index[wrong])}", found=found)
+        where, do = f"{name}, {rows(table.index[wrong])}", "Write it as one of these numbers"
+        raise InputError("An event is 0 (censored), 1 (event) or 2 (competing event)", where=where, found=shown(column[wrong]), do=do)
+    return np.asarray(numbers, dtype=float)
 
 
-def _refuse_double_patients(table: pd.DataFrame, patient: str | None) -> tuple[str, ...]:
+def _patient_column(table: pd.DataFrame) -> str | None:
+    """The column that says who is who by its name, however that is written: patient, Patient ID, PATIENT_ID."""
+    plain = {name.lower().replace("_", "").replace(" ", ""): name for name in reversed([str(each) for each in table.columns])}
+    return next((plain[each] for each in ("patient", "patientid") if each in plain), None)
+
+
+def _refuse_double_patients(table: pd.DataFrame, name: str | None) -> tuple[str, ...]:
     """Nothing where every patient has one row; a note where no column says who is who."""
-    name = patient or next((each for each in PATIENT_COLUMNS if each in table.columns), None)
     if name is None:
         return (f"No column says who is who ({', '.join(PATIENT_COLUMNS)}): every row is taken for a patient of its own",)
     who: pd.Series[Any] = require_column(table, name).astype("string").str.strip()
@@ -167,7 +181,7 @@ def _refuse_double_patients(table: pd.DataFrame, patient: str | None) -> tuple[s
         "Patients have several rows, which would count them several times",
         where=f"{name}, {rows(table.index[double])}",
         expected="one row for each patient",
-        found=f"{who[double].nunique()} patients with more",
+        found=f"{counted(int(who[double].nunique()), 'patient')} with more",
         do=_separating(table, who, name),
     )
 

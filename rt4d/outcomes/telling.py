@@ -7,8 +7,9 @@ from typing import Any
 from rt4d.outcomes.analysis import Analysis, round_times
 from rt4d.outcomes.caveats import caveats
 from rt4d.outcomes.curves import Curve, at_risk
-from rt4d.outcomes.effects import Effect, decimals, span
+from rt4d.outcomes.effects import Effect, decimals, span, told
 from rt4d.outcomes.proportional_hazards import TRANSFORM
+from rt4d.outcomes.ranking import Ranking
 from rt4d.outcomes.sensitivity import Variant
 
 SCHEMA = "rt4d outcomes 1"
@@ -33,9 +34,12 @@ def as_dict(found: Analysis) -> dict[str, Any]:
         "time": {"column": found.question.time, "unit": cohort.unit, "zero": found.question.time_zero, "median_follow_up": found.followed},
         "variance": "robust by centre" if cohort.clusters else "from the information",
         "centres": len(set(cohort.clusters)) if cohort.clusters else None,
+        "t_degrees_of_freedom": model.degrees,
         "likelihood_ratio": model.likelihood_ratio.to_dict(),
         "events_per_variable": found.events_per_variable,
-        "c_index": {"value": found.ranking.value, "ci95": list(found.ranking.ci95)},
+        "c_index": _ranking(found.ranking),
+        "auc": [{"time": time, **_ranking(each)} for time, each in found.auc.items()],
+        "calibration": _calibration(found),
         "proportional_hazards": {
             "transform": TRANSFORM,
             "p": {name: test.p for name, test in found.proportional.by_covariate.items()},
@@ -51,6 +55,18 @@ def as_dict(found: Analysis) -> dict[str, Any]:
 
 def _refused(why: str, instead: str) -> dict[str, Any]:
     return {"hazard_ratio": None, "ci95": None, "p": None, "unit": None, "refused": why, "given_as": instead}
+
+
+def _ranking(ranking: Ranking) -> dict[str, Any]:
+    return {"value": ranking.value, "ci95": None if ranking.ci95 is None else list(ranking.ci95)}
+
+
+def _calibration(found: Analysis) -> dict[str, Any] | None:
+    if found.calibration is None:
+        return None
+    time, groups = found.calibration
+    listed = [{"n": g.n, "predicted": g.predicted, "observed": g.observed, "ci95": None if g.ci95 is None else list(g.ci95)} for g in groups]
+    return {"time": time, "groups": listed}
 
 
 def _effect(found: Analysis, name: str, effect: Effect) -> dict[str, Any]:
@@ -119,7 +135,7 @@ def _who(found: Analysis) -> str:
     censored = cohort.n - cohort.events - cohort.competing_events
     lost = f"; {len(cohort.lost)} more left out (something is missing)" if cohort.lost else ""
     followed = "" if found.followed is None else f" Median follow-up {found.followed:g} {cohort.unit}."
-    centres = f" Variance robust by centre ({len(set(cohort.clusters))} centres)." if cohort.clusters else ""
+    centres = f" Variance robust by centre ({len(set(cohort.clusters))} centres; t with {found.model.degrees} degrees)." if cohort.clusters else ""
     zero = f", counted from {question.time_zero}" if question.time_zero else ""
     who = f"{cohort.n} patients, {', '.join(events)} ({question.event}), {censored} censored{lost}"
     return f"{who}. Time: {question.time}, {cohort.unit}{zero}.{followed}{centres}"
@@ -148,7 +164,7 @@ def _line(name: str, effect: Effect, width: int) -> str:
 
 def _ratio(effect: Effect) -> tuple[str, str]:
     """A hazard ratio and its interval, with as many decimals as the interval is good for."""
-    return f"{effect.hazard_ratio:.{decimals(*effect.ci95)}f}", span(*effect.ci95)
+    return told(effect.hazard_ratio, decimals(*effect.ci95)), span(*effect.ci95)
 
 
 def _p(value: float) -> str:
@@ -234,7 +250,6 @@ def _percent(each: dict[str, Any]) -> str:
 
 
 def _checks(found: Analysis) -> str:
-    low, high = found.ranking.ci95
     bends = ", ".join(f"{name} {_p(test.p)}" for name, test in found.bend.items() if test is not None) or "too few different values"
     proportional = ", ".join(f"{name} {_p(test.p)}" for name, test in found.proportional.by_covariate.items())
     together = _p(found.proportional.together.p)
@@ -244,9 +259,29 @@ def _checks(found: Analysis) -> str:
         (
             "Checks of the model:",
             f"  likelihood ratio of all covariates: p {_p(chance)}; {variables:.0f} events per covariate",
-            f"  C-index {found.ranking.value:.2f} ({low:.2f} to {high:.2f}, bootstrap; 0.5 is chance; in the patients that the model was made from)",
+            f"  C-index {_share(found.ranking)}; 0.5 is chance; in the patients that the model was made from",
+            *_auc_text(found),
+            *_calibration_text(found),
             f"  proportional hazards (scaled Schoenfeld residuals, time as {TRANSFORM}): p {proportional}; together {together}",
             f"  straight line against restricted cubic spline: p {bends}",
             f"  bootstrap interval of the hazard ratio: {boots}",
         )
     )
+
+
+def _share(ranking: Ranking) -> str:
+    return f"{ranking.value:.2f}" + ("" if ranking.ci95 is None else f" ({ranking.ci95[0]:.2f} to {ranking.ci95[1]:.2f})")
+
+
+def _auc_text(found: Analysis) -> list[str]:
+    areas = ", ".join(f"{_when(time, found).strip()} {_share(each)}" for time, each in found.auc.items())
+    return [f"  area under the time-dependent ROC curve: {areas}"] if areas else []
+
+
+def _calibration_text(found: Analysis) -> list[str]:
+    """How many were predicted to have the event and how many had it, in groups of rising risk."""
+    if found.calibration is None:
+        return []
+    time, groups = found.calibration
+    pairs = ", ".join(f"{100 * each.predicted:.0f} / {100 * each.observed:.0f} %" for each in groups)
+    return [f"  event until {_when(time, found).strip()}, predicted / observed, in groups of rising risk: {pairs}"]

@@ -1,7 +1,15 @@
-"""The unit that a covariate's name tells, so that a hazard ratio says what it is for."""
+"""The units that names of columns tell: of covariates, so that a hazard ratio says what it is for, and of time."""
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
+from rt4d.errors import InputError
+
+Unit = Literal["days", "months"]
+UNITS_OF_TIME: tuple[Unit, ...] = ("days", "months")
+OTHER_UNITS_OF_TIME = ("years", "weeks", "hours")
 UNITS = {
     "_cm3": "per cm³",
     "_mm3": "per mm³",
@@ -13,7 +21,7 @@ UNITS = {
     "_days": "per day",
     "_gy": "per Gy",
 }
-VOXELS = "voxels"
+VOXELS = re.compile(r"voxels?(_?(count|number|n))?$", re.IGNORECASE)
 
 
 def unit_of(name: str) -> str:
@@ -25,4 +33,18 @@ def unit_of(name: str) -> str:
 
 def counts_voxels(name: str) -> bool:
     """Whether a covariate is a number of voxels, which means nothing without their size."""
-    return name.lower().endswith(VOXELS)
+    return VOXELS.search(name) is not None
+
+
+def unit_of_time(column: str, stated: Unit | None) -> Unit | None:
+    """The unit of a time as its column's name ends, else the one that was stated; None where neither tells it.
+
+    Raises InputError where the two contradict each other, and for a unit that is not read here.
+    """
+    name = column.lower()
+    if other := next((each for each in OTHER_UNITS_OF_TIME if name.endswith((each, each[:-1]))), None):
+        raise InputError("Time must be in days or months", where=column, found=other, do="Convert it, and name the column for its unit")
+    own = next((each for each in UNITS_OF_TIME if name.endswith((each, each[:-1]))), None)
+    if own and stated and own != stated:
+        raise InputError("--unit contradicts the column's name", where=column, expected=own, found=stated)
+    return stated or own

@@ -25,8 +25,15 @@ LUNG = ["age", "sex", "ph.ecog"]
 @needs_program("Rscript")
 def test_c_index_and_predicted_risk_are_those_of_r(oracle: Oracle) -> None:
     model = cox(cohort_from_table(oracle.table("lung"), time="time", event="status", covariates=LUNG), LUNG)
-    assert c_index(model.cohort, model.linear_predictor).value == pytest.approx(oracle["cox.c"][0], rel=1e-9)
+    found = c_index(model.cohort, model.linear_predictor)
+    assert (found.value, found.standard_error) == pytest.approx(oracle["cox.c"], rel=1e-9)
     np.testing.assert_allclose(1 - predicted_risk(model, 365), oracle["cox.survival.365"], rtol=1e-5)
+
+
+@needs_program("Rscript")
+def test_the_interval_of_the_c_index_by_centre_is_that_of_r(oracle: Oracle) -> None:
+    made = cohort_from_table(oracle.table("lung"), time="time", event="status", covariates=LUNG, cluster="inst")
+    assert c_index(made, cox(made, LUNG).linear_predictor).standard_error == pytest.approx(oracle["cluster.c.se"][0], rel=1e-9)
 
 
 @needs_program("Rscript")
@@ -54,7 +61,7 @@ def test_c_index_by_hand() -> None:
     """Events at 1 and 3, censored at 2 and 4: four pairs are known; the risk ranks two of them rightly and one is a tie."""
     made = cohort([1, 2, 3, 4], [1, 0, 1, 0], x=[0, 0, 0, 0])
     found = c_index(made, np.array([2.0, 1.0, 2.0, 3.0]))
-    assert (found.value, found.pairs) == ((1 + 0.5) / 4, 4)
+    assert found.value == (1 + 0.5) / 4
 
 
 def test_a_risk_turned_round_ranks_the_other_way() -> None:
@@ -62,7 +69,22 @@ def test_a_risk_turned_round_ranks_the_other_way() -> None:
     risk = made.covariates["false_positive_cm3"]
     for one, other in ((c_index(made, risk), c_index(made, -risk)), (auc_at(made, risk, 700), auc_at(made, -risk, 700))):
         assert one.value + other.value == pytest.approx(1)
+        assert one.ci95 is not None
         assert one.ci95[0] < one.value < one.ci95[1]
+
+
+def test_a_ranking_without_a_mistake_has_no_interval() -> None:
+    made = cohort([1, 2, 3, 4], [1, 0, 1, 0], x=[0, 0, 0, 0])
+    found = c_index(made, np.array([4.0, 3.0, 2.0, 1.0]))
+    assert (found.value, found.ci95) == (1, None)
+
+
+def test_the_interval_of_a_ranking_comes_near_that_of_the_bootstrap() -> None:
+    made = simulated(150, effect=0.2)
+    risk, chance = made.covariates["false_positive_cm3"], np.random.default_rng(1)
+    for rank in (c_index, lambda each, at: auc_at(each, at, 700)):
+        drawn = [rank(made.only(chosen), risk[chosen]).value for chosen in chance.integers(150, size=(200, 150))]
+        assert rank(made, risk).standard_error == pytest.approx(np.std(drawn), rel=0.15)
 
 
 def test_auc_without_censoring_is_that_of_mann_and_whitney() -> None:

@@ -42,8 +42,11 @@ def test_coefficients_intervals_and_p_are_those_of_r(oracle: Oracle) -> None:
 
 
 @needs_program("Rscript")
-def test_robust_variance_by_centre_is_that_of_r(oracle: Oracle) -> None:
-    same([effect.standard_error for effect in cox(lungs(oracle, "inst"), LUNG).effects.values()], oracle["cluster.se"])
+def test_robust_variance_by_centre_is_that_of_r_and_is_held_against_t(oracle: Oracle) -> None:
+    effects = cox(lungs(oracle, "inst"), LUNG).effects.values()
+    same([effect.standard_error for effect in effects], oracle["cluster.se"])
+    same([effect.ci95 for effect in effects], oracle["cluster.ci"])
+    same([effect.p for effect in effects], oracle["cluster.p"])
 
 
 @needs_program("Rscript")

@@ -86,7 +86,7 @@ def test_a_number_of_voxels_without_their_size_is_refused() -> None:
 
 def test_a_count_beside_its_own_volume_is_refused_where_it_becomes_that() -> None:
     with pytest.raises(InputError, match="asked for twice"):
-        in_units(table(8, 8, 3, false_positive_cm3=[1, 2, 3]), ["false_positive_voxels", "false_positive_cm3"])
+        in_units(table(8, 8, 3, false_positive_cm3=[0.8, 1.6, 0.9]), ["false_positive_voxels", "false_positive_cm3"])
 
 
 def test_the_table_given_is_left_as_it_is() -> None:

@@ -114,9 +114,9 @@ def test_missing_values_are_named_by_row_and_counted_by_who_is_lost(written: Wri
     found = made(written(text), "fp_cm3", "gtv")
     assert (found.n, found.lost) == (3, (2, 5))
     lost = "\n".join(found.notes)
-    assert "fp_cm3 is missing in row 5: 1 patients with 1 events are left out" in lost
-    assert "gtv is missing in row 2: 1 patients with 1 events are left out. 1 of them are tumours that the machine missed (1 in all)" in lost
-    assert "Left out in all: 2 of 5 patients with 2 events" in lost
+    assert "fp_cm3 is missing in row 5: 1 patient with 1 event left out" in lost
+    assert "gtv is missing in row 2: 1 patient with 1 event left out, among them 1 tumour that the machine missed (1 in all)" in lost
+    assert "Left out in all: 2 of 5 patients, with 2 events" in lost
 
 
 def test_follow_up_that_looks_imputed_is_said(written: Write) -> None:
@@ -145,7 +145,7 @@ def test_words_of_too_many_kinds_are_refused(written: Write) -> None:
 
 
 def test_nobody_with_the_event_is_refused(written: Write) -> None:
-    with pytest.raises(InputError, match="Nothing happened"):
+    with pytest.raises(InputError, match="Nobody had the event"):
         made(written(PLAIN.replace(",1,", ",0,")))
 
 
