@@ -12,19 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
+from rt4d.candidate_files import CandidateFile, is_candidate_file, read_candidates
 from rt4d.dicom.headers import Unreadable, quiet, read_header
 from rt4d.dicom.referenced import CtFolder
 from rt4d.dicom.segmentation import LABEL_MAP, SEGMENTATION, read_seg
 from rt4d.dicom.structure_file import RT_STRUCTURE_SET, StructureSetSummary, summarise_rtstruct
 from rt4d.dicom.structures import StructureSet, read_rtstruct
 from rt4d.errors import ContourError, InputError, NotFoundError
-from rt4d.images import read_volume
+from rt4d.images import read_labels
 from rt4d.phases import CtImage
 from rt4d.rois import Progress
 from rt4d.volumes import Mask
 
 IMAGES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
-KINDS = "a mask (NIfTI, MHA, NRRD), a DICOM SEG, or RTSTRUCT:ROI"
+KINDS = "a mask (NIfTI, MHA, NRRD), a DICOM SEG, RTSTRUCT:ROI, or candidates.json of rt4d segment"
 MOST_LABELS = 256
 """More values than that are those of an image, not of a label map."""
 _LOOKED_AT = 20
@@ -33,12 +34,16 @@ _LOOKED_AT = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contour:
-    """One contour and where it came from. part: the ROI, segment or label, '' where the file holds no other. notes: what was odd but read."""
+    """One contour and where it came from.
+
+    part: the ROI, segment or label, '' where the file holds no other. notes: what was odd but read. candidates: of a segmenter's list.
+    """
 
     path: Path
     part: str
     mask: Mask
     notes: tuple[str, ...] = ()
+    candidates: CandidateFile | None = None
 
 
 class ContourFiles:
@@ -65,6 +70,8 @@ class ContourFiles:
         path, part = file_and_part(given)
         if path.name.lower().endswith(IMAGES):
             return Contour(path, part, _labelled(path, part))
+        if is_candidate_file(path):
+            return _kept(path, part)
         if is_structure_set(path):
             return self._roi(path, part)
         _require_segmentation(path)
@@ -119,7 +126,7 @@ def file_and_part(given: str) -> tuple[Path, str]:
 
 def is_structure_set(path: Path) -> bool:
     """Whether a file is one whose contours need the CT that they were drawn on."""
-    if path.name.lower().endswith(IMAGES):
+    if path.name.lower().endswith(IMAGES) or is_candidate_file(path):
         return False
     with quiet():
         header = read_header(path, path.name)
@@ -152,9 +159,9 @@ def _with_folders(name: str, path: Path, twins: set[Path]) -> str:
 
 def _labelled(path: Path, label: str) -> Mask:
     """The mask in an image file: what is not zero, or has the label."""
-    volume = read_volume(path)
-    inside = volume.hu != 0
-    values = np.unique(volume.hu[inside])
+    array, geometry = read_labels(path)
+    inside = array != 0
+    values = np.unique(array[inside])
     if len(values) > MOST_LABELS or not np.array_equal(values, np.rint(values)):
         found = f"{len(values)} values from {values[0]:g} to {values[-1]:g}"
         do = "Give a mask; of partial volumes (rt4d contours --partial-volume) a mask is those of one half and more"
@@ -164,13 +171,21 @@ def _labelled(path: Path, label: str) -> Mask:
         if len(values) > 1:
             do = f"Say which: {path.name}:LABEL"
             raise InputError("A mask file holds several labels", where=path, expected="one", found=listed, do=do)
-        return Mask(inside, volume.geometry)
+        return Mask(inside, geometry)
     if not (label.isascii() and label.isdigit()):
         raise InputError("A label of a mask file is a whole number", where=path, expected=f"one of {listed or '(none)'}", found=label)
     if len(values) and int(label) not in values:
         do = "Where there truly is none of it, give an empty mask"
         raise NotFoundError("No such label in the mask file", where=path, expected=f"one of {listed}", found=label, do=do)
-    return Mask(volume.hu == int(label) if len(values) else inside, volume.geometry)
+    return Mask(array == int(label) if len(values) else inside, geometry)
+
+
+def _kept(path: Path, part: str) -> Contour:
+    """What a segmenter kept, as the contour, with all of its candidates."""
+    if part:
+        raise InputError("A list of candidates has no parts", where=path, found=part, do="Of one candidate give its mask, candidate_<n>.nii.gz")
+    found = read_candidates(path)
+    return Contour(path, "", found.mask, candidates=found)
 
 
 def _require_segmentation(path: Path) -> None:

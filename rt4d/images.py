@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from rt4d import geometry as grids
 from rt4d.errors import GeometryError, InputError, NotFoundError, OutputError
 from rt4d.geometry import Geometry
-from rt4d.nifti_files import require_whole
+from rt4d.nifti_files import require_whole, undefined_numbers
 from rt4d.volumes import Mask, Volume
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def write_field(path: str | Path, field: DisplacementField) -> Path:
 
 
 def read_mask(path: str | Path) -> Mask:
-    """The mask in a file: what is not zero is inside. A file that holds more than two values is refused."""
-    array, geometry = _read(Path(path))
+    """The mask in a file: what is not zero is inside. A file that holds more than two values, or undefined ones, is refused."""
+    array, geometry = read_labels(path)
     values = np.unique(array)
     if len(values) > 2 or (len(values) == 2 and 0 not in values):
         shown = ", ".join(f"{v:g}" for v in values[:4])
@@ -54,22 +55,28 @@ def read_mask(path: str | Path) -> Mask:
     return Mask(array != 0, geometry)
 
 
+def read_labels(path: str | Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """The numbers of a mask or a map of several labels, and its grid. Undefined ones are refused."""
+    do = "Find out how they came in, and write 0 where nothing was drawn"
+    return _read(Path(path), what="An image with undefined values (NaN) is no mask", do=do)
+
+
 def read_volume(path: str | Path) -> Volume:
-    """The volume in a file, in Hounsfield units as they stand there."""
-    return Volume(*_read(Path(path)))
+    """The volume in a file, in Hounsfield units as they stand there. Undefined ones, as around a field of view, are refused."""
+    do = "Write the file with numbers there: outside the field of view air, -1000 HU"
+    return Volume(*_read(Path(path), what="An image with undefined values (NaN) is no CT", do=do))
 
 
 def read_field(path: str | Path) -> DisplacementField:
     """The displacement field in a file of three numbers per voxel, LPS mm, as float32: x lies at x + u(x). Undefined vectors are refused."""
     from rt4d.motion import DisplacementField
 
-    array, geometry = _read(Path(path), numbers=3)
-    if not np.isfinite(array).all():
-        raise InputError("A displacement field must be finite", where=path, found="infinite or undefined vectors")
+    array, geometry = _read(Path(path), numbers=3, what="A displacement field must be finite")
     return DisplacementField(array.astype(np.float32), geometry)
 
 
-def _read(path: Path, *, numbers: int = 1) -> tuple[Any, Geometry]:
+def _read(path: Path, *, what: str, do: str = "", numbers: int = 1) -> tuple[Any, Geometry]:
+    """Array and grid; where numbers are undefined refused, saying what is so and what to do."""
     if not path.is_file():
         raise NotFoundError("No such file", where=path)
     require_whole(path)
@@ -82,7 +89,19 @@ def _read(path: Path, *, numbers: int = 1) -> tuple[Any, Geometry]:
         found = f"{image.GetDimension()} dimensions, {image.GetNumberOfComponentsPerPixel()} values per voxel"
         needed = "one number" if numbers == 1 else f"{numbers} numbers"
         raise InputError(f"An image of {needed} per voxel in three dimensions is needed", where=path, found=found)
-    return right_handed(sitk.GetArrayFromImage(image), image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection(), where=path)
+    array = sitk.GetArrayFromImage(image)
+    _require_finite(array, path, what=what, do=do)
+    return right_handed(array, image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection(), where=path)
+
+
+def _require_finite(array: Any, path: Path, *, what: str, do: str) -> None:
+    """Refuse numbers that are undefined in the array or, of NIfTI, in the file."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return
+    if undefined := undefined_numbers(path) or int(np.count_nonzero(~np.isfinite(array))):
+        counted = "voxels" if array.ndim == 3 else "numbers"
+        found = f"{undefined} of {array.size} {counted} ({100 * undefined / array.size:.2g} %) undefined or infinite"
+        raise InputError(what, where=path, found=found, do=do)
 
 
 def right_handed(array: Any, size: Any, spacing: Any, origin: Any, direction: Any, *, where: object) -> tuple[Any, Geometry]:

@@ -11,7 +11,7 @@ from rt4d.agreement.froc_curve import Froc, froc
 from rt4d.agreement.intervals import Proportion, bootstrap_interval, exact_interval
 from rt4d.agreement.lesions import Lesion, lesions_in, lesions_of
 from rt4d.agreement.limits_of_agreement import BlandAltman, bland_altman
-from rt4d.agreement.mask_matching import match_masks
+from rt4d.agreement.mask_matching import match_candidates, match_masks
 from rt4d.agreement.matching import Centroid, DiceAtLeast, IouAtLeast, Matching, Overlap, match
 from rt4d.agreement.non_inferiority import against_physicians, intra_observer
 from rt4d.agreement.observer_volumes import volume_agreement
@@ -69,6 +69,7 @@ __all__ = [
     "locate",
     "majority",
     "match",
+    "match_candidates",
     "match_masks",
     "mean_surface_distance_mm",
     "staple",

@@ -42,10 +42,10 @@ class CohortPairs:
     """All pairs of a cohort. table: a row for each, what is undefined or failed empty. notes: what was odd about the list of contours.
     detections: where lesions were matched, how well each machine found what each physician drew.
 
-    Columns: cohort, patient, roi, pair ('machine-physician', 'physician-physician', 'machine-machine'), machine, physician; the numbers of
-    `Comparison.to_dict`, the centroid's shift as length and along x y z; lesions_drawn, lesions_found, lesions_false_positive where lesions were
-    matched (of a machine and a physician); notes; error, why the pair failed, '' where it did not. Of two
-    physicians (machines), the one who comes first in the list stands as machine.
+    Columns: cohort, patient, roi, pair ('machine-physician', 'physician-physician', 'machine-machine', 'intra-observer'), machine, physician;
+    the numbers of `Comparison.to_dict`, the centroid's shift as length and along x y z; lesions_drawn, lesions_found, lesions_false_positive
+    where lesions were matched (of a machine and a physician); notes; error, why the pair failed, '' where it did not. Of two physicians
+    (machines), the one who comes first in the list stands as machine; of one observer's own contours the first.
     """
 
     table: pd.DataFrame

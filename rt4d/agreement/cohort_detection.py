@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN
+from rt4d.agreement.cohort_table import listed
 from rt4d.agreement.detection import Detection, Scan, detection_in
+from rt4d.agreement.froc_curve import Froc, ScoredScan, curve_of
 from rt4d.agreement.intervals import Proportion
+from rt4d.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +52,31 @@ class RecordedMatching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortDetection:
-    """How well one machine found what one physician drew as one ROI, over the patients of a cohort."""
+    """How well one machine found what one physician drew as one ROI, over the patients of a cohort.
+
+    froc: the curve over all of its candidates, where it told their scores; froc_note: what is to be known of it, or why there is none.
+    """
 
     cohort: str
     roi: str
     machine: str
     physician: str
     detection: Detection
+    froc: Froc | None = None
+    froc_note: str = ""
 
     @property
     def title(self) -> str:
         return f"{' '.join(filter(None, (self.cohort, self.roi)))}: {self.machine} against {self.physician}"
 
     def to_dict(self) -> dict[str, Any]:
-        return {"cohort": self.cohort, "roi": self.roi, "machine": self.machine, "physician": self.physician} | self.detection.to_dict()
+        names = {"cohort": self.cohort, "roi": self.roi, "machine": self.machine, "physician": self.physician}
+        curve = {} if self.froc is None else {"froc": self.froc.to_dict()}
+        return names | self.detection.to_dict() | curve | ({"froc_note": self.froc_note} if self.froc_note else {})
+
+    def __str__(self) -> str:
+        curve = [] if self.froc is None else ["", str(self.froc)]
+        return "\n".join([self.title, str(self.detection), *curve, *([f"note: {self.froc_note}"] if self.froc_note else [])])
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row for each stratum of lesions, and one for the scans, as a table has them. drawn: of scans, those with a lesion."""
@@ -108,8 +122,27 @@ def detections(rows: Sequence[Mapping[str, Any]]) -> tuple[CohortDetection, ...]
         if scans:
             failed = {row["patient"]: row["error"] for row in part if "lesions" not in row}
             detection = detection_in(scans, left_out=failed)
-            found.append(CohortDetection(cohort=cohort, roi=roi, machine=machine, physician=physician, detection=detection))
+            curve, note = _froc([row for row in part if "lesions" in row], detection.rule)
+            names = {"cohort": cohort, "roi": roi, "machine": machine, "physician": physician}
+            found.append(CohortDetection(**names, detection=detection, froc=curve, froc_note=note))
     return tuple(found)
+
+
+def _froc(rows: Sequence[Mapping[str, Any]], rule: str) -> tuple[Froc | None, str]:
+    """The curve, and what is to be known of it; none where no scan has scores, and none but the reason where only some have, or no lesions."""
+    told = {row["patient"]: row["lesions"]["scored"] for row in rows if "scored" in row["lesions"]}
+    if not told:
+        return None, ""
+    if lacking := [row["patient"] for row in rows if row["patient"] not in told]:
+        return None, f"no FROC curve: {len(lacking)} of {len(rows)} contours have no scores, as candidates.json has ({listed(lacking)})"
+    scans = [ScoredScan(patient, each["lesions"], tuple(map(tuple, each["events"]))) for patient, each in told.items()]
+    try:
+        curve = curve_of(scans, rule=rule)
+    except InputError as error:
+        return None, f"no FROC curve: {error}"
+    specks = sum(each["specks"] for each in told.values())
+    without = f"; but {specks} too small to have a mask (rt4d segment), so it ends early" if specks else ""
+    return curve, f"the curve counts all candidates, kept or not{without}"
 
 
 def _cells(proportion: Proportion, name: str, successes: str, trials: str) -> dict[str, Any]:

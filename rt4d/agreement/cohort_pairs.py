@@ -10,8 +10,11 @@ from typing import Any
 
 from rt4d.agreement.cohort_table import ContourRow
 from rt4d.agreement.comparing import Comparison, compare
-from rt4d.agreement.mask_matching import match_masks
+from rt4d.agreement.detection import Scan
+from rt4d.agreement.froc_curve import scored
+from rt4d.agreement.mask_matching import match_candidates, match_masks
 from rt4d.agreement.matching import Centroid, DiceAtLeast, IouAtLeast, Overlap, ShippedRule
+from rt4d.agreement.observers import INTRA
 from rt4d.contour_files import Contour, ContourFiles
 from rt4d.errors import Rt4dError
 from rt4d.volumes import Mask
@@ -33,11 +36,14 @@ class PatientJob:
     rule: ShippedRule | None = None
 
     def pairs(self) -> list[tuple[ContourRow, ContourRow]]:
-        """Every pair of contours of one ROI: machines before physicians, else in the order of the table."""
-        ordered = sorted(self.rows, key=lambda row: row.observer not in self.machines)
-        return [(one, other) for one, other in itertools.combinations(ordered, 2) if one.target == other.target]
+        """Every pair of contours of one ROI: machines before physicians, else in the order of the table. What was drawn again has its observer's."""
+        ordered = sorted(sorted(self.rows, key=lambda row: row.repeat), key=lambda row: row.observer not in self.machines)
+        pairs = [(one, other) for one, other in itertools.combinations(ordered, 2) if one.target == other.target]
+        return [(one, other) for one, other in pairs if one.observer == other.observer or one.repeat == other.repeat == 1]
 
     def kind(self, one: ContourRow, other: ContourRow) -> str:
+        if one.observer == other.observer:
+            return INTRA
         machines = [row.observer in self.machines for row in (one, other)]
         return MACHINES if all(machines) else MACHINE_PHYSICIAN if any(machines) else PHYSICIANS
 
@@ -67,25 +73,31 @@ def tidy_row(job: PatientJob, one: ContourRow, other: ContourRow, found: Sequenc
     lesions: where a rule is given, a machine's and a physician's as `Matching.to_dict` tells them.
     """
     cohort, patient, roi = one.target
-    head = {"cohort": cohort, "patient": patient, "roi": roi, "pair": job.kind(one, other), "machine": one.observer, "physician": other.observer}
+    head = {"cohort": cohort, "patient": patient, "roi": roi, "pair": job.kind(one, other), "machine": one.drawn_by, "physician": other.drawn_by}
     machine, physician = found
     if isinstance(machine, str) or isinstance(physician, str):
         return head | {"error": machine if isinstance(machine, str) else str(physician)}
     try:
-        result = compare(machine.mask, physician.mask, tolerance_mm=job.tolerance_mm, machine_label=one.observer, physician_label=other.observer)
-        lesions = _lesions(job, head["pair"], machine.mask, physician.mask)
+        result = compare(machine.mask, physician.mask, tolerance_mm=job.tolerance_mm, machine_label=one.drawn_by, physician_label=other.drawn_by)
+        lesions = _lesions(job, head["pair"], machine, physician.mask)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one pair, it is named and the others go on
         return head | {"error": _reason(error)}
     return head | _numbers(result, notes=(*machine.notes, *physician.notes)) | lesions
 
 
-def _lesions(job: PatientJob, pair: str, machine: Mask, physician: Mask) -> dict[str, Any]:
-    """The lesions of a machine and a physician, matched, and their numbers in columns; of other pairs nothing is counted."""
+def _lesions(job: PatientJob, pair: str, machine: Contour, physician: Mask) -> dict[str, Any]:
+    """The lesions of a machine and a physician, matched, and their numbers in columns; of other pairs nothing is counted.
+
+    Where the machine told the scores of its candidates, also what the scan adds to a FROC curve.
+    """
     if job.rule is None:
         return {}
     if pair != MACHINE_PHYSICIAN:
         return dict.fromkeys(LESION_COUNTS)
-    told = match_masks(machine, physician, rule=job.rule).to_dict()
+    told = match_masks(machine.mask, physician, rule=job.rule).to_dict()
+    if machine.candidates is not None:
+        every = match_candidates(machine.candidates.candidates, physician, rule=job.rule)
+        told["scored"] = asdict(scored(Scan("", every))) | {"specks": machine.candidates.specks}
     return {column: told[name] for column, name in LESION_COUNTS.items()} | {"lesions": told}
 
 

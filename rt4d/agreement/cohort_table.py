@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("patient", "observer", "roi", "contour")
-OPTIONAL = ("ct", "cohort")
+OPTIONAL = ("ct", "cohort", "repeat")
 MOST_LISTED = 50
 """Rows, or patients, that one message names; more are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContourRow:
-    """One contour of a cohort. row: its line in the table, the head being line 1. contour: file, or file and part as ContourFiles reads it."""
+    """One contour of a cohort.
+
+    row: its line in the table, the head being line 1. contour: file, or file and part as ContourFiles reads it. repeat: 2 and more are what
+    the observer drew again.
+    """
 
     row: int
     patient: str
@@ -32,10 +36,18 @@ class ContourRow:
     contour: str
     ct: str = ""
     cohort: str = ""
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         if empty := [name for name in NEEDED if not getattr(self, name)]:
             raise InputError("A contour of a cohort needs all its names", where=f"row {self.row}", found=f"no {', '.join(empty)}")
+        if self.repeat < 1:
+            raise InputError("Contours that an observer drew again are numbered from 2", where=f"row {self.row}", found=self.repeat)
+
+    @property
+    def drawn_by(self) -> str:
+        """The observer, and which time, as `Observer` says it."""
+        return self.observer if self.repeat == 1 else f"{self.observer} (repeat {self.repeat})"
 
     @property
     def target(self) -> tuple[str, str, str]:
@@ -58,10 +70,10 @@ class ContourTable:
 def read_contour_table(path: str | Path) -> ContourTable:
     """The contours listed in a CSV, Excel or parquet file, all of which are there; paths in it are relative to its folder.
 
-    Columns patient, observer, roi and contour, and where wanted ct (the folder that an RTSTRUCT was drawn on) and cohort; others are passed
-    over, which is noted, as are observers without a contour of some patient: who looked and found nothing has an empty mask. Refused, with
-    every row that is concerned: columns and cells that are missing, a contour given twice, a file or CT that is not there, an RTSTRUCT
-    without its CT, and a table without a single pair.
+    Columns patient, observer, roi and contour, and where wanted ct (the folder that an RTSTRUCT was drawn on), cohort and repeat (2 and more
+    where the observer drew the same again); others are passed over, which is noted, as are observers without a contour of some patient: who
+    looked and found nothing has an empty mask. Refused, with every row that is concerned: columns and cells that are missing, a contour given
+    twice, a file or CT that is not there, an RTSTRUCT without its CT, and a table without a single pair.
     """
     path = Path(path)
     frame = read_table(path, as_text=True)
@@ -88,20 +100,30 @@ def _rows(frame: pd.DataFrame, path: Path) -> tuple[ContourRow, ...]:
     numbered = list(zip(frame.index.tolist(), frame.to_dict("records"), strict=True))
     if empty := [f"row {row} ({', '.join(name for name in NEEDED if not each[name])})" for row, each in numbered if not all(each[n] for n in NEEDED)]:
         raise InputError("Cells of the table are empty", where=path, found=listed(empty))
+    if wrong := [f"row {row} ({each['repeat']})" for row, each in numbered if each["repeat"] and _repeat(each["repeat"]) < 1]:
+        raise InputError("Which time an observer drew is a whole number", where=path, expected="1 or nothing, 2, 3 …", found=listed(wrong))
     folder = path.absolute().parent
     placed = [(row, each | {name: str(folder / each[name]) if each[name] else "" for name in ("contour", "ct")}) for row, each in numbered]
-    return tuple(ContourRow(row=row, **each) for row, each in placed)
+    return tuple(ContourRow(row=row, **each | {"repeat": _repeat(each["repeat"] or "1")}) for row, each in placed)
+
+
+def _repeat(text: str) -> int:
+    """The whole number that stands there, also as spreadsheets write it beside empty cells ('2.0'); 0 where there is none."""
+    number, _, rest = text.partition(".")
+    return int(number) if number.isascii() and number.isdigit() and not rest.strip("0") else 0
 
 
 def _require_once(rows: Sequence[ContourRow], path: Path) -> None:
-    """Refuse two contours of one ROI of one patient by one observer."""
+    """Refuse two contours of one ROI of one patient by one observer, drawn at one time, and repeats of what was not drawn first."""
     places: dict[tuple[str, ...], list[int]] = {}
     for row in rows:
-        places.setdefault((*row.target, row.observer), []).append(row.row)
+        places.setdefault((*row.target, row.drawn_by), []).append(row.row)
     if doubled := [f"rows {' and '.join(map(str, each))}" for each in places.values() if len(each) > 1]:
-        do = "Keep one, or give the second an observer's name of its own"
+        do = "Keep one, number the second 2 in a column repeat where it was drawn again, or give it an observer's name of its own"
         what = "An observer has several contours of one ROI of one patient"
         raise InputError(what, where=path, found=listed(doubled), do=do)
+    if alone := [f"row {row.row}" for row in rows if row.repeat > 1 and (*row.target, row.observer) not in places]:
+        raise InputError("What an observer drew again has no first contour beside it", where=path, found=listed(alone), do="Leave repeat empty there")
 
 
 def _require_files(rows: Sequence[ContourRow], path: Path) -> None:

@@ -17,6 +17,11 @@ MARGIN_MM = 10.0
 """STAPLE's prior, and every specificity, is counted in the box of all contours together and so much all round, also where the grid ends before:
 they depend on how much empty space is looked at (Warfield 2004), so it is always the same."""
 MOST_ITERATIONS = 1000
+OF_TWO = (
+    "what both drew (STAPLE: where one contour holds the other, perhaps the larger), so smaller than either drew: "
+    "it flatters a machine that draws small"
+)
+"""What a consensus of two comes to: by majority always, by STAPLE in all of 39 pairs of simulated contours that crossed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -46,7 +51,7 @@ class Consensus:
             both = (self.sensitivity[name], self.specificity[name])
             told = ("undefined" if value is None else f"{value:.3f}" for value in both)
             lines.append(f"{name:<20} sensitivity {next(told)}, specificity {next(told)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *([f"note: A consensus of two contours is {OF_TWO}"] if len(self.observers) == 2 else [])])
 
 
 def majority(masks: Mapping[str, Mask]) -> Consensus:

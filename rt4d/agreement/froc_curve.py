@@ -42,27 +42,27 @@ class Froc:
 
     @property
     def sensitivity(self) -> Floats:
-        return self._curve(np.ones(len(self.lesions)))[0]
+        return self._curve(np.ones(len(self.lesions)), self._last)[0]
 
     @property
     def false_positives_per_scan(self) -> Floats:
-        return self._curve(np.ones(len(self.lesions)))[1]
+        return self._curve(np.ones(len(self.lesions)), self._last)[1]
 
     def sensitivity_at(self, rate: float) -> float:
         """The highest sensitivity of an operating point with at most so many false positives per scan; 0 where there is none.
 
         Nothing is interpolated between points: no threshold gives what lies between them.
         """
-        return self._at(rate, np.ones(len(self.lesions)))
+        return self._at(rate, np.ones(len(self.lesions)), self._last)
 
     def interval_at(self, rate: float, *, seed: int = 0, repetitions: int = 1000) -> Interval | None:
         """Its interval at 95 % by bootstrap over patients (a draw without any lesion counts with sensitivity 0); None of a single patient."""
         if len(set(self.patients)) < 2:
             return None
-        every = np.arange(len(self.lesions), dtype=float)
+        every, last = np.arange(len(self.lesions), dtype=float), self._last
 
         def drawn(scans: Floats) -> float:
-            return self._at(rate, np.bincount(scans.astype(int), minlength=len(every)).astype(float))
+            return self._at(rate, np.bincount(scans.astype(int), minlength=len(every)).astype(float), last)
 
         return bootstrap_interval(every, drawn, groups=self.patients, seed=seed, repetitions=repetitions)
 
@@ -92,30 +92,53 @@ class Froc:
         """Where each distinct score has its last place."""
         return np.flatnonzero(np.diff(self.score, append=-np.inf))
 
-    def _curve(self, weight: Floats) -> tuple[Floats, Floats]:
+    def _curve(self, weight: Floats, last: npt.NDArray[np.int_]) -> tuple[Floats, Floats]:
         """Sensitivity and false positives per scan, where each scan counts so often."""
         lesions = float(weight @ self.lesions)
-        found, false = (np.cumsum(weight[self.scan] * each)[self._last] for each in (self.found, self.false))
+        found, false = (np.cumsum(weight[self.scan] * each)[last] for each in (self.found, self.false))
         return np.asarray(found / lesions if lesions else 0.0 * found), np.asarray(false / weight.sum())
 
-    def _at(self, rate: float, weight: Floats) -> float:
-        sensitivity, false = self._curve(weight)
+    def _at(self, rate: float, weight: Floats, last: npt.NDArray[np.int_]) -> float:
+        sensitivity, false = self._curve(weight, last)
         return float(sensitivity[false <= rate + 1e-9].max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredScan:
+    """One scan as the curve counts it.
+
+    patient: whose it is. lesions: the physician's. events: of each distinct score from the highest down, the score, and how many more lesions
+    are found and how many more are false where lesions of that score come in.
+    """
+
+    patient: str
+    lesions: int
+    events: tuple[tuple[float, int, int], ...]
 
 
 def froc(scans: Sequence[Scan[Matching]], *, stratum: Stratum = ALL) -> Froc:
     """The curve over a set of scans, matched anew at each score. Refused where a machine lesion has no score, and where no lesion is drawn."""
     rule = require_scans(scans)
-    lesions = np.array([sum(map(stratum.holds, scan.matching.physician)) for scan in scans])
+    return curve_of([scored(scan, stratum=stratum) for scan in scans], rule=rule, stratum=stratum)
+
+
+def scored(scan: Scan[Matching], *, stratum: Stratum = ALL) -> ScoredScan:
+    """What a scan adds to the curve. Refused where a machine lesion has no score."""
+    return ScoredScan(scan.group, sum(map(stratum.holds, scan.matching.physician)), tuple(_events(scan, stratum)))
+
+
+def curve_of(scans: Sequence[ScoredScan], *, rule: str, stratum: Stratum = ALL) -> Froc:
+    """The curve over scans that were counted before, all by one rule and stratum. Refused where no lesion is drawn."""
+    lesions = np.array([scan.lesions for scan in scans])
     if not lesions.any():
         raise InputError("A FROC curve needs lesions to find", where=str(stratum), found="none in any scan")
-    events = [(n, *event) for n, scan in enumerate(scans) for event in _events(scan, stratum)]
+    events = [(n, *event) for n, scan in enumerate(scans) for event in scan.events]
     events.sort(key=lambda event: (-event[1], event[0]))
     table = np.array(events, dtype=float).reshape(-1, 4)
     return Froc(
         rule=rule,
         stratum=stratum,
-        patients=tuple(scan.group for scan in scans),
+        patients=tuple(scan.patient for scan in scans),
         lesions=lesions,
         scan=table[:, 0].astype(int),
         score=table[:, 1],

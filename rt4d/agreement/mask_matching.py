@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from rt4d.agreement.frames import one_frame
-from rt4d.agreement.lesions import Lesion, lesions_in
+from rt4d.agreement.lesions import Lesion, lesions_in, lesions_of
 from rt4d.agreement.matching import Matching, Rule, match
 from rt4d.agreement.overlap import finer_grid, sampled, whole_voxels_between
 from rt4d.agreement.surfaces import close_up
 from rt4d.agreement.turning import turned
+from rt4d.candidate_files import ScoredMask
 from rt4d.geometry import Geometry
 from rt4d.volumes import Mask
 
@@ -25,12 +26,30 @@ def match_masks(machine: Mask, physician: Mask, *, rule: Rule) -> Matching:
     """
     one_frame(machine.geometry, physician.geometry)
     mine, drawn = turned(close_up(machine), physician.geometry), close_up(physician)
-    found, known = lesions_in(mine), lesions_in(drawn)
+    return _brought_together(lesions_in(mine), lesions_in(drawn), mine.geometry, drawn.geometry, rule=rule)
+
+
+def match_candidates(candidates: Sequence[ScoredMask], physician: Mask, *, rule: Rule) -> Matching:
+    """A segmenter's candidates, all of them with their scores, and the pieces of a physician's mask, matched as `match_masks` does."""
+    if not candidates:
+        return match((), lesions_in(close_up(physician)), rule=rule)
+    one_frame(candidates[0].mask.geometry, physician.geometry)
+    boxes = [one.mask.box() for one in candidates]
+    first = np.min([start for start, _ in boxes], axis=0)
+    size = np.max([np.add(start, n) for start, n in boxes], axis=0) - first
+    masks = [turned(one.mask.crop(first, size), physician.geometry) for one in candidates]
+    drawn = close_up(physician)
+    found = lesions_of(masks, scores=[one.score for one in candidates])
+    return _brought_together(found, lesions_in(drawn), masks[0].geometry, drawn.geometry, rule=rule)
+
+
+def _brought_together(found: Sequence[Lesion], known: Sequence[Lesion], mine: Geometry, drawn: Geometry, *, rule: Rule) -> Matching:
+    """The lesions of two grids, matched on one."""
     if not found or not known:
         return match(found, known, rule=rule)
-    shift = whole_voxels_between(mine.geometry, drawn.geometry)
+    shift = whole_voxels_between(mine, drawn)
     if shift is not None:
-        grid, start = _hull(drawn.geometry, shift, mine.geometry.size)
+        grid, start = _hull(drawn, shift, mine.size)
         return match(_placed(found, np.subtract(shift, start), grid), _placed(known, -start, grid), rule=rule)
     fine = finer_grid(mine, drawn)
     return match(tuple(_sampled(found, fine)), tuple(_sampled(known, fine)), rule=rule)

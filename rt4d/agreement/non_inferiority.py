@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rt4d.agreement.intervals import Interval, bootstrap_interval
-from rt4d.agreement.observers import INTRA, ObserverPairs
+from rt4d.agreement.observers import INTRA, PHYSICIAN_CONSENSUS, ObserverPairs, of_two_physicians
 from rt4d.agreement.paired import PairedComparison, compare_paired
 from rt4d.agreement.ranks import hodges_lehmann_interval, signed_rank
 from rt4d.errors import InputError, NotFoundError
@@ -35,7 +35,7 @@ MARGIN = 0.05
 """Of DSC, Jaccard and surface DSC, where none is chosen."""
 ALPHA = 0.025
 """One-sided, as for a two-sided interval of 95 % (ICH E9)."""
-BETWEEN_PHYSICIANS = {"machine-physician": "physician-physician", "machine-consensus": "physician-consensus"}
+BETWEEN_PHYSICIANS = {"machine-physician": "physician-physician", "machine-consensus": PHYSICIAN_CONSENSUS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +44,8 @@ class AgainstPhysicians:
 
     comparison: of each patient, the median over the machine's pairs (first) and over the physicians' (second), and Wilcoxon's test of the
     difference. bound: the one-sided 97.5 % bound of Hodges-Lehmann's difference towards the machine being worse; None below six patients.
-    p: one-sided, that the machine is worse by the margin or more. non_inferior: whether the bound excludes that. notes: contours and pairs missing.
+    p: one-sided, that the machine is worse by the margin or more. non_inferior: whether the bound excludes that. notes: contours and pairs missing,
+    and what consensuses of two physicians come to.
     """
 
     machine: str
@@ -119,7 +120,7 @@ def against_physicians(rows: ObserverPairs | Rows, *, machine: str, measure: str
         margin=width,
         bound=None if interval is None else interval[0] * (1 if _higher_is_closer(measure) else -1),
         p=signed_rank(better + width).p_greater,
-        notes=(*pairless, *_absent(mine), *_absent(theirs), *_undefined([*mine, *theirs], measure)),
+        notes=(*of_two_physicians(theirs), *pairless, *_absent(mine), *_absent(theirs), *_undefined([*mine, *theirs], measure)),
     )
 
 
@@ -140,6 +141,12 @@ class IntraObserver:
     @property
     def interval(self) -> Interval | None:
         return bootstrap_interval(self.values, groups=self.patients) if len(set(self.patients)) > 1 else None
+
+    def to_dict(self) -> dict[str, Any]:
+        low, high = np.percentile(self.values, [25, 75]).tolist()
+        interval = None if self.interval is None else list(self.interval)
+        told = {"observer": self.observer, "measure": self.measure, "n": len(self.values), "patients": len(set(self.patients))}
+        return {**told, "median": self.median, "quartile_1": low, "quartile_3": high, "interval": interval, "undefined": list(self.undefined)}
 
     def __str__(self) -> str:
         low, high = np.percentile(self.values, [25, 75])

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rt4d.agreement.comparing import Comparison, compare
-from rt4d.agreement.consensus import Consensus, staple
+from rt4d.agreement.consensus import OF_TWO, Consensus, staple
 from rt4d.errors import InputError
 from rt4d.volumes import Mask
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INTRA = "intra-observer"
+INTRA, PHYSICIAN_CONSENSUS = "intra-observer", "physician-consensus"
+FEWEST = 3
+"""Physicians of whom one can be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class ObserverPairs:
     left_out: Mapping[str, str]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the consensuses."""
+        return of_two_physicians(self.rows)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """A row for each pair: patient, pair, machine, physician, and the numbers of the comparison; None where undefined."""
         return [pair.to_dict() for pair in self.pairs]
@@ -92,6 +99,7 @@ class ObserverPairs:
             told = f"DSC median {middle:.2f} [{low:.2f}–{high:.2f}]" if dice else "DSC undefined"
             empty = f", undefined in {len(pairs) - len(dice)}" if dice and len(dice) < len(pairs) else ""
             lines.append(f"{kind:<22}{len(pairs):>5} pairs of {len({pair.patient for pair in pairs})} patients  {told}{empty}")
+        lines += [f"note: {note}" for note in self.notes]
         lines += [f"missing: {patient} has no contour of {', '.join(names)}" for patient, names in self.missing.items()]
         return "\n".join([*lines, *(f"left out: {patient} ({why})" for patient, why in self.left_out.items())])
 
@@ -123,15 +131,26 @@ def leave_one_out(contours: Contours, *, consensus: Callable[[Mapping[str, Mask]
     for patient, drawn in _close_up(contours):
         physicians = {str(who): mask for who, mask in drawn.items() if who.kind == "physician" and who.repeat == 1}
         machines = {str(who): mask for who, mask in drawn.items() if who.kind == "machine" and who.repeat == 1}
-        if len(physicians) < 3:
+        if len(physicians) < FEWEST:
             left_out[patient] = f"contours of {len(physicians)} physicians, three are needed"
             continue
         for without, own in physicians.items():
             others = consensus({name: mask for name, mask in physicians.items() if name != without}).mask
-            for name, mask, kind in [(without, own, "physician-consensus"), *((*each, "machine-consensus") for each in machines.items())]:
+            for name, mask, kind in [(without, own, PHYSICIAN_CONSENSUS), *((*each, "machine-consensus") for each in machines.items())]:
                 comparison = _compared(mask, others, name, f"consensus without {without}", tolerance_mm)
                 pairs.append(ObserverPair(patient=patient, kind=kind, comparison=comparison, without=without))
     return ObserverPairs(pairs=tuple(pairs), missing=missing_contours(contours), left_out=left_out)
+
+
+def of_two_physicians(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The note on leave-one-out rows whose consensus is of two physicians because the patient has three; none where there are no such rows."""
+    left_out: dict[str, set[str]] = {}
+    for row in rows:
+        if row["pair"] == PHYSICIAN_CONSENSUS:
+            left_out.setdefault(str(row["patient"]), set()).add(str(row["machine"]))
+    if not (few := sum(len(each) == FEWEST for each in left_out.values())):
+        return ()
+    return (f"consensus of two physicians in {few} of {len(left_out)} patients: {OF_TWO}. Four physicians or more are wanted",)
 
 
 def missing_contours(contours: Contours) -> dict[str, tuple[str, ...]]:

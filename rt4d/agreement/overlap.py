@@ -154,7 +154,7 @@ def _measured(machine: Mask, physician: Mask, grid: Geometry, drawn_place: Slice
     masks = _on(grid, box, there), _on(grid, box, _moved(physician.inside, drawn_place, box))
     if machine.is_empty or physician.is_empty:
         return Overlap(0.0, 1000 * machine.volume_cm3, 1000 * physician.volume_cm3, (machine, physician), box, *masks, beyond)
-    fine = finer_grid(machine, physician)
+    fine = finer_grid(machine.geometry, physician.geometry)
     mine, drawn = _depth(machine, fine), _depth(physician, fine)
     both = _common(mine.box, drawn.box)
     shared = np.minimum(mine.mm[_from(mine.box, both)], drawn.mm[_from(drawn.box, both)])
@@ -164,11 +164,11 @@ def _measured(machine: Mask, physician: Mask, grid: Geometry, drawn_place: Slice
     return Overlap(volumes_mm3[0], volumes_mm3[1], volumes_mm3[2], compared, box, *masks, (said, *beyond))
 
 
-def finer_grid(machine: Mask, physician: Mask) -> Geometry:
-    """A grid over both masks in the physician's axes: the finest spacing of either in all directions, or what MOST_POINTS allow."""
-    grid = physician.geometry
-    ends = [_ends(mask.geometry, grid) for mask in (machine, physician)]
-    step = np.full(3, min(*machine.geometry.spacing_mm, *grid.spacing_mm))
+def finer_grid(machine: Geometry, physician: Geometry) -> Geometry:
+    """A grid over both in the physician's axes: the finest spacing of either in all directions, or what MOST_POINTS allow."""
+    grid = physician
+    ends = [_ends(each, grid) for each in (machine, physician)]
+    step = np.full(3, min(*machine.spacing_mm, *grid.spacing_mm))
     step *= max(1.0, *(float(np.prod((high - low) / step + 1) / MOST_POINTS) ** (1 / 3) for low, high in ends))
     low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
     x, y, z = (int(n) + 2 for n in np.ceil((high - low) / step))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rt4d import geometry as grids
+from rt4d.agreement.nearest import LEAF, Cells, in_both
 from rt4d.agreement.surfaces import ROUNDING_MM, extent, require_tolerance
 from rt4d.errors import InputError
 from rt4d.geometry import Floats
@@ -36,11 +37,12 @@ class AddedPath:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Contour:
-    """Elements of the contours of all slices: slice numbers (n,), places x y in mm (n, 2), lengths (n,)."""
+    """Elements of the contours of all slices: slice numbers (n,), places x y in mm (n, 2), lengths (n,), and in which cells they stand."""
 
     slices: npt.NDArray[np.intp]
     points_mm: Floats
     lengths_mm: Floats
+    cells: Cells
 
 
 def added_path(machine: Mask, physician: Mask, *, tolerance_mm: float) -> AddedPath:
@@ -52,23 +54,26 @@ def added_path(machine: Mask, physician: Mask, *, tolerance_mm: float) -> AddedP
     require_tolerance(tolerance_mm)
     grids.require(physician.geometry, machine.geometry, what="An added path is measured on the slices of one grid")
     mine, drawn = _contour(machine), _contour(physician)
-    to_draw = ~_covered(drawn, mine, tolerance_mm)
-    to_delete = ~_covered(mine, drawn, tolerance_mm)
+    shared, shared_drawn = in_both(mine.cells, drawn.cells)
+    to_draw = ~_covered(drawn, mine, shared_drawn, tolerance_mm)
+    to_delete = ~_covered(mine, drawn, shared, tolerance_mm)
     edited = np.union1d(drawn.slices[to_draw], mine.slices[to_delete])
     return AddedPath(float(drawn.lengths_mm[to_draw].sum()), len(edited), len(np.unique(drawn.slices)))
 
 
 def _contour(mask: Mask) -> _Contour:
     if (box := extent(mask.inside)) is None:
-        return _Contour(np.empty(0, dtype=np.intp), np.empty((0, 2)), np.empty(0))
+        return _Contour(np.empty(0, dtype=np.intp), np.empty((0, 2)), np.empty(0), Cells((np.zeros((0, 0, 0), dtype=bool),), ((0, 0, 0),)))
     inside = np.pad(mask.inside[box], ((0, 0), (1, 1), (1, 1))).view(np.uint8)
     rows = inside[:, :, :-1] | inside[:, :, 1:] << 1
     codes = rows[:, :-1] | rows[:, 1:] << 2
-    there = np.flatnonzero((codes != 0) & (codes != ALL_INSIDE))
-    z, y, x = np.unravel_index(there, codes.shape)
+    there = (codes != 0) & (codes != ALL_INSIDE)
+    at = np.flatnonzero(there)
+    z, y, x = np.unravel_index(at, there.shape)
     dx, dy, _ = mask.geometry.spacing_mm
     points = np.stack([(x + (box[2].start - 0.5)) * dx, (y + (box[1].start - 0.5)) * dy], axis=1)
-    return _Contour(z + box[0].start, points, _lengths_mm(dx, dy)[codes.ravel()[there]])
+    cells = Cells((there,), ((box[0].start, box[1].start, box[2].start),))
+    return _Contour(z + box[0].start, points, _lengths_mm(dx, dy)[codes.ravel()[at]], cells)
 
 
 def _lengths_mm(dx: float, dy: float) -> Floats:
@@ -81,14 +86,17 @@ def _lengths_mm(dx: float, dy: float) -> Floats:
     return lengths
 
 
-def _covered(contour: _Contour, other: _Contour, tolerance_mm: float) -> npt.NDArray[np.bool_]:
+def _covered(contour: _Contour, other: _Contour, shared: npt.NDArray[np.bool_], tolerance_mm: float) -> npt.NDArray[np.bool_]:
     """Which elements lie within the tolerance of the other contour in their slice: slices are set too far apart to reach one another."""
     from scipy.spatial import cKDTree
 
-    if not (len(contour.slices) and len(other.slices)):
-        return np.zeros(len(contour.slices), dtype=bool)
+    rest = ~shared
+    if not (rest.any() and len(other.slices)):
+        return shared
     apart = 2 * tolerance_mm + 1
     points, others = (np.c_[each.points_mm, apart * each.slices] for each in (contour, other))
     reach = tolerance_mm + ROUNDING_MM
-    nearest = cKDTree(others, balanced_tree=False, compact_nodes=False).query(points, distance_upper_bound=reach)[0]
-    return np.asarray(np.isfinite(nearest))
+    covered = shared.copy()
+    tree = cKDTree(others, leafsize=LEAF, balanced_tree=False, compact_nodes=False)
+    covered[rest] = np.isfinite(tree.query(points[rest], distance_upper_bound=reach)[0])
+    return covered

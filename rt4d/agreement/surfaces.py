@@ -9,13 +9,15 @@ distance; `compare` therefore compares such masks on one finer grid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from rt4d import geometry as grids
 from rt4d.agreement.cell_areas import EMPTY, FULL, cell_areas_mm2, neighbour_codes
+from rt4d.agreement.nearest import Cells, in_both, in_one_place, nearest_mm
 from rt4d.errors import InputError
 from rt4d.geometry import Floats, Geometry
 from rt4d.volumes import Mask
@@ -30,10 +32,11 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """Elements of a surface: where they are in the patient, points_mm, shape (n, 3), and areas_mm2, shape (n,)."""
+    """Elements of a surface: where they are in the patient, points_mm, shape (n, 3), areas_mm2, shape (n,), and in which cells of the mask's grid."""
 
     points_mm: Floats
     areas_mm2: Floats
+    cells: Cells = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,12 +101,18 @@ def surface_distances(machine: Mask, physician: Mask) -> SurfaceDistances:
 
     Raises GeometryError for different frames of reference, InputError where either mask is empty.
     """
-    from scipy.spatial import cKDTree
+    return distances_of(surface, machine, physician)
 
+
+def distances_of(elements: Callable[[Mask], Surface], machine: Mask, physician: Mask) -> SurfaceDistances:
+    """The distances between what a function takes as the surfaces of two masks. Raises GeometryError for different frames of reference."""
     grids.require_same_frame(physician.geometry, machine.geometry, what="Surfaces lie in different frames of reference")
-    mine, drawn = surface(machine), surface(physician)
-    trees = [cKDTree(each.points_mm, balanced_tree=False) for each in (mine, drawn)]
-    there, back = trees[1].query(mine.points_mm)[0], trees[0].query(drawn.points_mm)[0]
+    mine, drawn = elements(machine), elements(physician)
+    x, y, z = (int(n) for n in np.round(physician.geometry.to_index(machine.geometry.origin_mm)))
+    both = in_both(mine.cells.moved((z, y, x)), drawn.cells)
+    shared = in_one_place(mine.points_mm, drawn.points_mm, both)
+    there = nearest_mm(mine.points_mm, drawn.points_mm, shared[0])
+    back = nearest_mm(drawn.points_mm, mine.points_mm, shared[1])
     return SurfaceDistances(there, mine.areas_mm2, back, drawn.areas_mm2)
 
 
@@ -115,14 +124,16 @@ def surface(mask: Mask) -> Surface:
     if (box := extent(mask.inside)) is None:
         raise InputError("An empty mask has no surface")
     codes = neighbour_codes(np.pad(mask.inside[box], 1))
-    there = np.flatnonzero((codes != EMPTY) & (codes != FULL))
-    z, y, x = np.unravel_index(there, codes.shape)
+    there = (codes != EMPTY) & (codes != FULL)
+    at = np.flatnonzero(there)
+    z, y, x = np.unravel_index(at, there.shape)
     heights, middles = layers(mask.geometry, box[0])
     dx, dy, _ = mask.geometry.spacing_mm
     local = np.stack([(x + (box[2].start - 0.5)) * dx, (y + (box[1].start - 0.5)) * dy, middles[z]], axis=1)
     kinds, layer = np.unique(heights, return_inverse=True)
     areas = np.stack([cell_areas_mm2((dx, dy, height)) for height in kinds])
-    return Surface(local @ mask.geometry.matrix.T + mask.geometry.origin_mm, areas[layer[z], codes.ravel()[there]])
+    cells = Cells((there,), ((box[0].start, box[1].start, box[2].start),))
+    return Surface(local @ mask.geometry.matrix.T + mask.geometry.origin_mm, areas[layer[z], codes.ravel()[at]], cells)
 
 
 def extent(inside: npt.NDArray[np.bool_]) -> Box | None:
@@ -170,7 +181,9 @@ def layers(geometry: Geometry, along_z: slice) -> tuple[Floats, Floats]:
 
 def _within(distances: Floats, areas: Floats, share: float) -> float:
     """The smallest distance within which that share of the area lies."""
-    order = np.argsort(distances)
-    reached = np.cumsum(areas[order])
+    apart = distances > 0
+    far, weights = distances[apart], areas[apart]
+    order = np.argsort(far)
+    reached = np.r_[0.0, np.cumsum(weights[order])] + areas[~apart].sum()  # what lies at distance 0 needs no order
     at = int(np.searchsorted(reached, (share - ROUNDING) * reached[-1]))
-    return float(distances[order[min(at, len(order) - 1)]])
+    return 0.0 if at == 0 else float(far[order[at - 1]])

@@ -8,10 +8,9 @@ shared only where the voxels themselves are the same; the same ball comes out as
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from rt4d import geometry as grids
-from rt4d.agreement.surfaces import Surface, SurfaceDistances, extent, layers
+from rt4d.agreement.nearest import Cells
+from rt4d.agreement.surfaces import Surface, SurfaceDistances, distances_of, extent, layers
 from rt4d.errors import InputError
 from rt4d.volumes import Mask
 
@@ -21,11 +20,7 @@ def face_distances(machine: Mask, physician: Mask) -> SurfaceDistances:
 
     The masks may lie on different grids of one frame of reference. Raises GeometryError for different frames, InputError for an empty mask.
     """
-    grids.require_same_frame(physician.geometry, machine.geometry, what="Surfaces lie in different frames of reference")
-    mine, drawn = voxel_faces(machine), voxel_faces(physician)
-    there = cKDTree(drawn.points_mm, balanced_tree=False).query(mine.points_mm)[0]
-    back = cKDTree(mine.points_mm, balanced_tree=False).query(drawn.points_mm)[0]
-    return SurfaceDistances(there, mine.areas_mm2, back, drawn.areas_mm2)
+    return distances_of(voxel_faces, machine, physician)
 
 
 def voxel_faces(mask: Mask) -> Surface:
@@ -37,12 +32,15 @@ def voxel_faces(mask: Mask) -> Surface:
     thickness = mask.geometry.slice_volumes_mm3[box[0]] / (dx * dy)
     _, between = layers(mask.geometry, box[0])
     heights = mask.geometry.offsets_mm[box[0]]
-    points, areas = [], []
+    points, areas, cells = [], [], []
     for axis in range(3):
-        z, y, x = np.nonzero(np.diff(inside, axis=axis))
+        cells.append(np.diff(inside, axis=axis))
+        z, y, x = np.unravel_index(np.flatnonzero(cells[-1]), cells[-1].shape)
         side = np.zeros(3)
         side[axis] = 0.5
         height = between[z] if axis == 0 else heights[z - 1]
         points.append(np.stack([(x + side[2] + box[2].start - 1) * dx, (y + side[1] + box[1].start - 1) * dy, height], axis=1))
         areas.append(np.full(len(z), dx * dy) if axis == 0 else thickness[z - 1] * (dx if axis == 1 else dy))
-    return Surface(np.concatenate(points) @ mask.geometry.matrix.T + mask.geometry.origin_mm, np.concatenate(areas))
+    start = box[0].start, box[1].start, box[2].start
+    points_mm = np.concatenate(points) @ mask.geometry.matrix.T + mask.geometry.origin_mm
+    return Surface(points_mm, np.concatenate(areas), Cells(tuple(cells), (start,) * 3))

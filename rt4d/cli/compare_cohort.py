@@ -12,14 +12,18 @@ from rt4d.agreement.cohort import METRICS, compare_cohort, records, summarise
 from rt4d.agreement.cohort_pairs import MACHINE_PHYSICIAN, PHYSICIANS
 from rt4d.agreement.cohort_table import read_contour_table
 from rt4d.agreement.matching import ShippedRule
-from rt4d.agreement.non_inferiority import AgainstPhysicians, against_physicians
+from rt4d.agreement.non_inferiority import AgainstPhysicians, IntraObserver, against_physicians, intra_observer
+from rt4d.agreement.observers import INTRA
 from rt4d.agreement.paired import PairedComparison, compare_paired
 from rt4d.cli.screen import progress
 from rt4d.errors import InputError
 from rt4d.figures.agreement import METRICS as TITLES
 from rt4d.figures.agreement import SHARES
 from rt4d.outputs import require_new_folder, whole_folder
-from rt4d.report.cohort import write_cohort
+from rt4d.provenance import sha256
+from rt4d.report.cohort import draw_cohort, write_cohort
+from rt4d.report.cohort_page import write_cohort_report
+from rt4d.report.page import require_new_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +42,14 @@ def compare_table(
     rule: ShippedRule | None,
     parquet: bool,
     workers: int | None,
+    report: Path | None,
+    with_names: bool,
     as_json: bool,
 ) -> int:
     """Compare all pairs of a table's contours, write them, their summary and figures, print the summary; 1 where a pair failed."""
     require_new_folder(out)
+    if report is not None:
+        require_new_page(report, beside=out)
     contours = read_contour_table(table)
     with progress() as show:
         pairs = compare_cohort(
@@ -54,23 +62,30 @@ def compare_table(
             progress=show,
         )
     summary = summarise(pairs.table)
+    drawn = draw_cohort(pairs, contours, assume_same_frame=assume_same_frame)
     with whole_folder(out.absolute()) as folder:
-        lacking = write_cohort(folder, pairs, summary, contours, parquet=parquet, assume_same_frame=assume_same_frame)
-    notes = [*pairs.notes, *lacking]
+        write_cohort(folder, pairs, summary, drawn, parquet=parquet)
+    notes = [*pairs.notes, *drawn.lacking]
     if rule and not pairs.detections:
         notes.append("No lesions were matched: no pair of a machine and a physician could be compared")
-    against, volumes = _against_physicians(pairs.table, notes), _volumes(pairs.table)
+    against, volumes, repeated = _against_physicians(pairs.table, notes), _volumes(pairs.table), _repeated(pairs.table)
+    told = [*((cohort, roi, each.statement) for cohort, roi, each in against), *((cohort, roi, _told(each)) for cohort, roi, each in volumes)]
+    told += [(cohort, roi, str(each)) for cohort, roi, each in repeated]
+    statements = [f"{' '.join(filter(None, (cohort, roi)))}: {said}" for cohort, roi, said in told]
+    if report is not None:
+        made_of = {"table of contours": f"SHA-256 {sha256(table)}"}
+        write_cohort_report(report, pairs, summary, drawn, contours, statements=statements, notes=notes, with_names=with_names, made_of=made_of)
     sys.stderr.write("".join([*(f"note: {note}\n" for note in notes), *(f"rt4d: not compared: {line}\n" for line in pairs.failed)]))
     if as_json:
         listed = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in against]
         tested = [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in volumes]
         said = {"summary": list(records(summary)), "against_physicians": listed, "volumes": tested, "failed": list(pairs.failed), "notes": notes}
+        said |= {"intra_observer": [{"cohort": cohort, "roi": roi} | each.to_dict() for cohort, roi, each in repeated]}
         said |= {"detection": [each.to_dict() for each in pairs.detections]} if rule else {}
         sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     else:
-        told = [*((cohort, roi, each.statement) for cohort, roi, each in against), *((cohort, roi, _told(each)) for cohort, roi, each in volumes)]
-        lines = [f"{' '.join(filter(None, (cohort, roi)))}: {said}\n" for cohort, roi, said in told]
-        lines += [f"\n{each.title}\n{each.detection}\n" for each in pairs.detections]
+        lines = [f"{statement}\n" for statement in statements]
+        lines += [f"\n{each}\n" for each in pairs.detections]
         sys.stdout.write(as_text(summary) + "".join(lines) + f"Written to {out}\n")
     return CHECK_FAILED if pairs.failed else 0
 
@@ -86,6 +101,13 @@ def _against_physicians(table: pd.DataFrame, notes: list[str]) -> list[tuple[str
             except InputError as error:
                 notes.append(f"{machine} is not set against the physicians' own agreement: {error}")
     return found
+
+
+def _repeated(table: pd.DataFrame) -> list[tuple[str, str, IntraObserver]]:
+    """By cohort and ROI, how well each observer who drew anything again repeated it, in DSC."""
+    again = table[(table["error"] == "") & (table["pair"] == INTRA)]
+    groups = again.groupby(["cohort", "roi"], sort=False)
+    return [(cohort, roi, each) for (cohort, roi), part in groups for each in intra_observer(list(records(part)))]
 
 
 def _volumes(table: pd.DataFrame) -> list[tuple[str, str, PairedComparison]]:

@@ -12,18 +12,19 @@ from typing import Any
 
 from rt4d import geometry as grids
 from rt4d.agreement import Comparison, Places, compare, locate
-from rt4d.agreement.consensus import majority, staple
+from rt4d.agreement.consensus import OF_TWO, majority, staple
 from rt4d.agreement.mask_matching import match_masks
 from rt4d.agreement.matching import Matching, ShippedRule
 from rt4d.anatomy import lungs
 from rt4d.cli.screen import progress
-from rt4d.contour_files import ContourFiles, distinct_names
+from rt4d.contour_files import Contour, ContourFiles, distinct_names
 from rt4d.errors import GeometryError, InputError
 from rt4d.images import write_mask
 from rt4d.outputs import require_new_folder, whole_folder
+from rt4d.provenance import sha256
 from rt4d.resampling import resample_mask
 from rt4d.roi_files import require_nifti
-from rt4d.volumes import Mask
+from rt4d.volumes import Mask, Volume
 
 HEADS = ("DSC", "surface DSC", "HD95", "mean", "machine cm³", "physician", "FP cm³", "FN cm³", "shift L", "P", "S")
 CONSENSUS = {"staple": staple, "majority": majority}
@@ -46,6 +47,15 @@ class Row:
         return self.pair.to_dict() | places | ({} if self.lesions is None else {"lesions": self.lesions.to_dict()})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Where the contours came from: their files, and the CT that they lie on with its folder, where one was given."""
+
+    contours: Sequence[Contour]
+    folder: Path | None
+    ct: Volume | None
+
+
 def compare_files(
     given: Sequence[str],
     *,
@@ -56,11 +66,16 @@ def compare_files(
     masks: Path | None,
     assume_same_frame: bool,
     rule: ShippedRule | None,
+    report: Path | None,
     as_json: bool,
 ) -> int:
     """Print a row for each pair of the contours; the exit code."""
     if masks is not None:
         require_new_folder(masks, not_inside=on)
+    if report is not None:
+        from rt4d.report.page import require_new_page
+
+        require_new_page(report, beside=masks)
     with progress() as show:
         files = ContourFiles(on=on, assume_same_frame=assume_same_frame, progress=show)
         found = [files.read(each) for each in given]
@@ -69,13 +84,18 @@ def compare_files(
     notes = dict.fromkeys(note for contour in found for note in contour.notes)
     lung = _lung(files, notes) if on else None
     rows = []
-    for machine, physician in _pairs(named, all_pairs=all_pairs, consensus=consensus):
+    pairs = _pairs(named, all_pairs=all_pairs, consensus=consensus)
+    for machine, physician in pairs:
         pair = compare(machine[1], physician[1], tolerance_mm=tolerance_mm, machine_label=machine[0], physician_label=physician[0])
         lesions = None if rule is None else match_masks(machine[1], physician[1], rule=rule)
         rows.append(Row(pair, _places(pair, physician[1], lung, notes), lesions))
     notes |= dict.fromkeys(_notes([row.pair for row in rows]))
+    if consensus is not None and len(named) == 3:
+        notes[f"A consensus of two contours is {OF_TWO}"] = None
     if masks is not None:
         _write_masks(rows, masks)
+    if report is not None:
+        _write_report(report, rows, pairs, source=Source(found, on, _ct(files)), notes=list(notes))
     sys.stderr.write("".join(f"note: {note}\n" for note in notes))
     sys.stdout.write(json.dumps([row.to_dict() for row in rows], indent=2, ensure_ascii=False) + "\n" if as_json else as_text(rows))
     return 0
@@ -111,7 +131,8 @@ def _pairs(named: Sequence[Named], *, all_pairs: bool, consensus: str | None) ->
         return pairs
     if len(others) < 2:
         raise InputError("A consensus needs physicians", expected="at least two beside the machine", found=len(others))
-    observers = {f"{name} ({n})" if others[: n - 1].count((name, mask)) else name: mask for n, (name, mask) in enumerate(others, start=1)}
+    earlier = [[name for name, _ in others[:n]] for n in range(len(others))]
+    observers = {f"{name} ({n})" if name in earlier[n] else name: mask for n, (name, mask) in enumerate(others)}
     return [*pairs, (first, (f"consensus of {len(others)} ({consensus})", CONSENSUS[consensus](observers).mask))]
 
 
@@ -122,6 +143,14 @@ def _lung(files: ContourFiles, notes: dict[str, None]) -> Mask | None:
         return None if ct is None else lungs(ct.volume)
     except InputError as error:
         notes[f"False voxels are not told by lung: {error}"] = None
+        return None
+
+
+def _ct(files: ContourFiles) -> Volume | None:
+    """The CT beneath the contours; why there is none has been noted."""
+    try:
+        return None if files.ct is None else files.ct.volume
+    except InputError:
         return None
 
 
@@ -181,6 +210,23 @@ def _notes(pairs: Sequence[Comparison]) -> Iterator[str]:
         yield from (note if note in of_all else f"{pair.machine} – {pair.physician}: {note}" for note in pair.notes)
         volumes = ((pair.machine, pair.volume_machine_cm3), (pair.physician, pair.volume_physician_cm3))
         yield from (f"{name} is empty: distances to it are undefined" for name, volume in volumes if volume == 0)
+
+
+def _write_report(path: Path, rows: Sequence[Row], masks: Sequence[tuple[Named, Named]], *, source: Source, notes: Sequence[str]) -> None:
+    """The page of these pairs. Files are told without the folders that they lie in."""
+    from rt4d.report.comparison import ComparedPair, write_comparison_report
+    from rt4d.report.names import page_names, without_folders
+
+    files = [(contour.path, contour.part) for contour in source.contours]
+    names = dict(zip(distinct_names(files), page_names(files), strict=True))
+    pairs = []
+    for row, (machine, physician) in zip(rows, masks, strict=True):
+        found = replace(row.pair, machine=names.get(machine[0], machine[0]), physician=names.get(physician[0], physician[0]))
+        pairs.append(ComparedPair(comparison=found, machine=machine[1], physician=physician[1], places=row.places, lesions=row.lesions))
+    folders = [] if source.folder is None else [source.folder]
+    told = [without_folders(note, files=[file for file, _ in files], folders=folders, renamed=names) for note in notes]
+    made_of = {names[name]: f"SHA-256 {sha256(file)}" for name, (file, _) in zip(distinct_names(files), files, strict=True)}
+    write_comparison_report(path, pairs, ct=source.ct, notes=told, made_of=made_of)
 
 
 def _write_masks(rows: Sequence[Row], folder: Path) -> None:

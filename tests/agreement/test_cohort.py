@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rt4d.agreement import IouAtLeast, Overlap, Scan, cohort_processes, compare, detection_in, lesions_in, match
+from rt4d.agreement import IouAtLeast, Overlap, Scan, cohort_processes, compare, detection_in, intra_observer, lesions_in, match
 from rt4d.agreement.cohort import compare_cohort, records, summarise, write_table
 from rt4d.agreement.cohort_table import read_contour_table
 from rt4d.errors import InputError, NotFoundError
@@ -118,6 +119,44 @@ def test_what_is_odd_but_usable_is_noted(listed: pd.DataFrame, tmp_path: Path) -
 def test_a_table_without_a_single_pair_is_refused(listed: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two contours"):
         read_contour_table(written(listed[listed.observer == "machine"], tmp_path))
+
+
+def with_repeats(listed: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Anna drew two patients again, a voxel off; whoever drew once has no number."""
+    again = []
+    for n in range(2):
+        a_mask(folder / "masks" / f"{n}_again.nii.gz", 1)
+        again.append({"patient": f"0{n}", "observer": "anna", "roi": "GTV", "contour": f"masks/{n}_again.nii.gz", "cohort": "trial", "repeat": "2"})
+    return pd.concat([pd.DataFrame(again), listed.assign(repeat="")])
+
+
+def test_what_an_observer_drew_again_is_compared_with_what_that_observer_drew_alone(listed: pd.DataFrame, tmp_path: Path) -> None:
+    once = compare_cohort(read_contour_table(written(listed, tmp_path)), workers=1).table
+    contours = read_contour_table(written(with_repeats(listed, tmp_path), tmp_path))
+    assert contours.notes == ()
+    table = compare_cohort(contours, workers=1).table
+    again = table[table.pair == "intra-observer"]
+    assert again[["patient", "machine", "physician"]].to_numpy().tolist() == [["00", "anna", "anna (repeat 2)"], ["01", "anna", "anna (repeat 2)"]]
+    assert again["dice"].tolist() == [pytest.approx(5 / 6)] * 2
+    pd.testing.assert_frame_equal(table[table.pair != "intra-observer"].reset_index(drop=True), once)
+    (found,) = intra_observer(records(table[table.cohort == "trial"]))
+    assert (found.observer, found.median, len(found.values)) == ("anna", pytest.approx(5 / 6), 2)
+    assert "intra-observer" in set(summarise(table)["pair"])
+
+
+@pytest.mark.parametrize(("repeat", "said"), [("x", "row 2 (x)"), ("0", "row 2 (0)"), ("1.5", "row 2 (1.5)"), ("1", "rows 2 and 4")])
+def test_repeats_that_make_no_sense_are_refused_by_their_rows(repeat: str, said: str, listed: pd.DataFrame, tmp_path: Path) -> None:
+    frame = with_repeats(listed, tmp_path)
+    frame["repeat"] = [repeat, *frame["repeat"][1:]]
+    with pytest.raises(InputError, match=re.escape(said)):
+        read_contour_table(written(frame, tmp_path))
+
+
+def test_a_repeat_without_a_first_contour_is_refused(listed: pd.DataFrame, tmp_path: Path) -> None:
+    frame = with_repeats(listed, tmp_path)
+    first = (frame.patient == "00") & (frame.observer == "anna") & (frame["repeat"] == "")
+    with pytest.raises(InputError, match=r"first.*row 2"):
+        read_contour_table(written(frame[~first], tmp_path))
 
 
 def test_a_structure_set_needs_its_ct(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rt4d.agreement.consensus import MARGIN_MM, majority, staple
 from rt4d.errors import GeometryError, InputError
 from rt4d.geometry import Geometry
 from rt4d.volumes import Mask
-from tests.agreement.make import GRID, box, empty
+from tests.agreement.make import GRID, ball, box, empty
 
 WIDE = Geometry((60, 50, 30), (1.0, 1.0, 2.0), (0, 0, 0))
 TRUTH = box((15, 12, 8), (30, 25, 14), WIDE)
@@ -148,3 +148,17 @@ def test_the_method_says_its_prior_and_the_box_it_depends_on():
     assert "prior 0." in text
     assert "the box of all contours and 10 mm" in text
     assert "A                    sensitivity 0.9" in text
+
+
+@pytest.mark.parametrize("method", [staple, majority])
+def test_a_consensus_of_two_is_what_both_drew_and_says_so(method):
+    """Unless one contour holds the other, exactly so; with STAPLE too, whose prior and weights give neither the upper hand."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        one, other = (ball(GRID.centres().mean(axis=(0, 1, 2)) + rng.normal(0, 2, 3), 8 + rng.normal(0, 0.5), GRID) for _ in range(2))
+        assert not (one - other).is_empty
+        assert not (other - one).is_empty
+        found = method({"A": one, "B": other})
+        assert np.array_equal(found.mask.inside, (one & other).inside)
+    assert "note: A consensus of two contours is what both drew" in str(found)
+    assert "note" not in str(method({"A": one, "B": other, "C": one}))

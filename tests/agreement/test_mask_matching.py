@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rt4d.agreement.mask_matching import match_masks
+from rt4d.agreement.lesions import lesions_in
+from rt4d.agreement.mask_matching import match_candidates, match_masks
 from rt4d.agreement.matching import Centroid, DiceAtLeast, IouAtLeast, Overlap
+from rt4d.candidate_files import ScoredMask
 from rt4d.errors import GeometryError
 from rt4d.geometry import Geometry
 from rt4d.volumes import Mask
@@ -108,3 +110,21 @@ def test_a_matching_is_told_in_plain_values():
         ("machine", "true positive"),
         ("machine", "false positive"),
     ]
+
+
+FINER = Geometry((80, 60, 40), (0.5, 1.0, 1.5), (-20.25, 9.5, -30.75), frame_of_reference="1.2.3")
+
+
+@pytest.mark.parametrize("drawn", [DRAWN, DRAWN.crop((1, 3, 1), (34, 27, 14)), Mask(DRAWN.inside.repeat(2, 0).repeat(2, 1).repeat(2, 2), FINER)])
+def test_candidates_that_are_the_pieces_of_a_mask_are_matched_as_it_is(drawn: Mask) -> None:
+    """And each keeps its score, whichever grid the physician drew on."""
+    known = match_masks(FOUND, drawn, rule=Overlap())
+    candidates = [ScoredMask(piece.mask, 0.9 - 0.1 * n) for n, piece in enumerate(lesions_in(FOUND))]
+    found = match_candidates(candidates, drawn, rule=Overlap())
+    assert np.array_equal(found.pairs, known.pairs)
+    assert found.common_cm3 == pytest.approx(known.common_cm3)
+    assert [one.score for one in found.machine] == pytest.approx([0.9, 0.8, 0.7])
+    none = match_candidates([], drawn, rule=Overlap())
+    assert (none.machine, len(none.missed)) == ((), len(known.physician))
+    with pytest.raises(GeometryError, match="frame"):
+        match_candidates(candidates, on(DRAWN, replace(GRID, frame_of_reference="9.9")), rule=Overlap())

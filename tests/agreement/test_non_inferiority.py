@@ -8,14 +8,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from rt4d.agreement.consensus import majority
+from rt4d.agreement.consensus import majority, staple
 from rt4d.agreement.correlation import intraclass
 from rt4d.agreement.non_inferiority import against_physicians, intra_observer
 from rt4d.agreement.observer_volumes import volume_agreement, volumes_by_observer
 from rt4d.agreement.observers import Observer, all_pairs, leave_one_out
 from rt4d.agreement.paired import compare_paired
 from rt4d.errors import InputError, NotFoundError
-from tests.agreement.test_observers import NET, PHYSICIANS, study
+from tests.agreement.make import ball
+from tests.agreement.test_observers import GRID, NET, PHYSICIANS, study
 
 LENGTH, SPREAD = 20.0, 2.0
 
@@ -108,6 +109,31 @@ def test_against_consensus_each_physician_takes_the_machines_place():
     assert found.non_inferior
     assert found.pair == "machine-consensus"
     assert str(found).startswith("machine-consensus against physician-consensus")
+
+
+def against_consensus(number, method):
+    """So many physicians who draw about a ball of 8 mm, that ball as one machine's contour, and one smaller by 0.6 mm, left out one by one."""
+    contours = study(6, physicians=PHYSICIANS[:number], seed=2)
+    for drawn_there in contours.values():
+        drawn_there[Observer("true", "machine")] = ball((0, 0, 0), 8, GRID)
+        drawn_there[Observer("small", "machine")] = ball((0, 0, 0), 7.4, GRID)
+    return leave_one_out(contours, consensus=method)
+
+
+@pytest.mark.parametrize("method", [staple, majority])
+def test_leave_one_out_of_three_physicians_flatters_a_small_machine_and_says_so(method):
+    """The consensus of two is smaller than what either drew: the machine that draws too small is closer to it than the one that is right."""
+    better = {}
+    for number in (3, 4):
+        found = against_consensus(number, method)
+        judged = {name: against_physicians(found, machine=name) for name in ("true", "small")}
+        true, small = (np.median(each.comparison.pairs.first) for each in judged.values())
+        better[number] = small > true
+        for text in (str(found), str(judged["small"]), "\n".join(judged["small"].to_dict()["notes"])):
+            assert ("consensus of two physicians in 6 of 6 patients" in text) == (number == 3)
+            assert ("flatters a machine that draws small" in text) == (number == 3)
+    assert better == {3: True, 4: False}
+    assert not against_physicians(all_pairs(study(6, physicians=PHYSICIANS[:3])), machine="net").notes
 
 
 def test_patients_and_pairs_that_lack_are_named():

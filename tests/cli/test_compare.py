@@ -276,6 +276,13 @@ def test_the_consensus_of_the_physicians_is_a_row_more(method: str, compare: Com
     assert len(json.loads(out)) == 4
     assert json.loads(out)[-1]["physician"] == f"consensus of 3 ({method})"
     assert json.loads(out)[-1]["dice"] == 1, "two of three drew what the machine found"
+    code, out, err = compare(*files[:3], "--consensus", method)
+    assert code == 0
+    assert "note: A consensus of two contours is what both drew" in err
+    assert "flatters a machine that draws small" in err
+    code, out, _ = compare(files[0], files[1], files[1], files[2], "--consensus", method, "--json")
+    assert json.loads(out)[-1]["physician"] == f"consensus of 3 ({method})"
+    assert json.loads(out)[-1]["dice"] == pytest.approx(5 / 6), "who is given twice has two votes, as said"
     code, _, err = compare(*files[:2], "--consensus", method)
     assert code == 2
     assert "two beside the machine" in err
@@ -354,6 +361,20 @@ def test_a_cohort_becomes_a_table_a_summary_and_figures(compare: Compare, table:
     code, out, err = compare("--cohort", table, "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert "not empty" in err
+
+
+def test_what_an_observer_drew_again_is_told_apart(compare: Compare, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rt4d.report.cohort._figures", lambda *_, **__: ())
+    lines = table.read_text().splitlines()
+    again = [f"{n},anna,GTV,masks/{n}_bo.nii.gz,trial,2" for n in (1, 2)]
+    table.write_text("\n".join([f"{lines[0]},repeat", *(f"{line}," for line in lines[1:]), *again]))
+    given = ("--cohort", table, "--machine", "unet", "--workers", 1)
+    code, out, err = compare(*given, "--out", tmp_path / "out", "--json")
+    assert code == 0, err
+    (told,) = json.loads(out)["intra_observer"]
+    assert (told["cohort"], told["roi"], told["observer"], told["measure"], told["n"]) == ("trial", "GTV", "anna", "dice", 2)
+    assert told["median"] == pytest.approx(5 / 6)
+    assert "trial GTV: anna against anna: median DSC 0.833" in compare(*given, "--out", tmp_path / "text")[1]
 
 
 def test_a_pair_that_failed_ends_with_1_and_the_others_are_there(
