@@ -12,6 +12,7 @@ from rt4d.outcomes.units import unit_of_time
 
 FEW_EVENTS_PER_VARIABLE = 10
 FEW_CENTRES = 50
+"""With 40, the robust 95 % interval held the truth in 93.7 % of simulated cohorts, and in 92.1 % where volumes differ between centres."""
 FEW_FOR_FINE_GRAY = 60
 """With 45 events, Fine and Gray's test at 5 % was measured to reject in 6.7 % of simulated cohorts without an effect, with 67 in 5.6 %."""
 MOVES = 0.5
