@@ -173,6 +173,7 @@ def test_a_recipe_of_two_stages_is_followed_to_its_end(small, tmp_path):
     assert np.linalg.norm(off, axis=-1).mean() < 1.0
 
 
+@pytest.mark.slow
 def test_one_that_was_stopped_before_it_arrived_fails_its_checks(small, tmp_path):
     _, ct, gtv = small
     own = own_recipe(tmp_path, "(MaximumStepLength 6 4 2 1)", "(MaximumStepLength 0.001 0.001 0.001 0.001)")
