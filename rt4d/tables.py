@@ -35,7 +35,7 @@ def read_table(path: str | Path, *, as_text: bool = False) -> pd.DataFrame:
         raise InputError("This is not a kind of table that can be read", where=path, expected=KINDS, found=suffix or "no suffix")
     try:
         table = _separated(path, as_text=as_text) if suffix in TEXT else _from_library(path, suffix, as_text=as_text)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except ImportError as error:
         raise without_extra(path) from error

@@ -65,3 +65,13 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, name: str, content
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such table"):
         read_table(tmp_path / "none.csv")
+
+
+def test_too_little_memory_is_not_called_a_broken_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    monkeypatch.setattr(pd, "read_csv", out_of_memory)
+    with pytest.raises(MemoryError):
+        read_table(tmp_path / "a.csv")

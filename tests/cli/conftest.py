@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rt4d import cli
 from rt4d.phantom import Phantom, make_4dct
 
+Compare = Callable[..., tuple[int, str, str]]
 PHASES = ("00", "25", "50", "75")
 QUICK = Path(__file__).parent.parent / "recipes" / "quick"
 """A recipe of one's own, as a clinic may have: few iterations."""
@@ -30,3 +33,15 @@ def written(case: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient(written: Path, tmp_path: Path) -> Path:
     """A copy of the 4D-CT to break."""
     return Path(shutil.copytree(written / "4dct", tmp_path / "4dct"))
+
+
+@pytest.fixture
+def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
+    """Call the verb: its exit code, stdout and stderr."""
+
+    def call(*given: object) -> tuple[int, str, str]:
+        code = cli.run(["compare", *map(str, given)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from rt4d import cli
 from rt4d.geometry import Geometry
 from rt4d.images import read_mask, write_mask
 from rt4d.volumes import Mask
+from tests.cli.conftest import Compare
 from tests.dicom.drawn import Drawn, box, ct_image, grid, polygon, saved, structure_set, write_ct
 
 CONTRACT = {
@@ -35,19 +34,6 @@ CONTRACT = {
 }
 """DESIGN.md: scripts depend on these."""
 GRID = Geometry((20, 18, 10), (2.0, 2.0, 3.0), (-20.0, 10.0, -50.0))
-Compare = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
-    """Call the verb: its exit code, stdout and stderr."""
-
-    def call(*given: object) -> tuple[int, str, str]:
-        code = cli.run(["compare", *map(str, given)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def a_mask(path: Path, *, shift: int = 0, empty: bool = False, geometry: Geometry = GRID) -> Path:

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rt4d import cli
 from rt4d.images import write_mask
+from tests.cli.conftest import Compare
 from tests.test_candidate_files import cube, written
-
-Compare = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def compare(capsys: pytest.CaptureFixture[str]) -> Compare:
-    """Call the verb: its exit code, stdout and stderr."""
-
-    def call(*given: object) -> tuple[int, str, str]:
-        code = cli.run(["compare", *map(str, given)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 def scored_cohort(folder: Path) -> Path:
