@@ -199,7 +199,7 @@ def froc_plot(curve: Froc, *, rates: Sequence[float] = (1 / 8, 1 / 4, 1 / 2, 1, 
     axes.set(xlim=(low / 1.3, high * 1.2), ylim=(-0.02, 1.02))
     axes.set_xlabel("false positives per scan", color=INK)
     axes.set_ylabel("sensitivity by lesion", color=INK)
-    axes.set_title(f"{curve.stratum}, found by {curve.rule}", fontsize=9, color=QUIET, loc="left")
+    axes.set_title(textwrap.fill(f"{curve.stratum}, found by {curve.rule}", 62), fontsize=9, color=QUIET, loc="left")
     quieten(axes)
     axes.minorticks_off()
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_the_froc_curve_ends_where_the_machine_does(scans: list[Scan]) -> None:
     assert "any overlap" in texts(figure)
     assert axes.get_xlim()[1] < 1, "two false lesions in five scans are 0.4 per scan"
     assert max(axes.lines[-1].get_ydata()) == pytest.approx(2 / 3)
+
+
+def test_a_long_rule_stays_within_the_froc_figure(scans: list[Scan]) -> None:
+    rule = "overlap of at least 10 % of the machine's lesion and together 10 % of the physician's"
+    figure = figures.froc_plot(replace(froc(scans), rule=rule))
+    figure.draw_without_rendering()
+    title = figure.axes[0]._left_title  # type: ignore[attr-defined]
+    assert "physician" in title.get_text()
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_overlays_show_each_case_in_two_planes() -> None:
