@@ -60,12 +60,13 @@ def _separated(path: Path, *, as_text: bool) -> pd.DataFrame:
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
     separator = max(SEPARATORS, key=first.count)
-    _refuse_double(next(csv.reader([first], delimiter=separator), []), path)
+    _refuse_double(next(csv.reader([first], delimiter=separator, skipinitialspace=True), []), path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut short
         try:
             table = pd.read_csv(
                 path, sep=separator, dtype=str, keep_default_na=not as_text, encoding="utf-8-sig", skip_blank_lines=False, index_col=False,
+                skipinitialspace=True,
             )  # fmt: skip
         except pd.errors.ParserWarning as error:
             do = "Write decimals with a point, or separate the columns by semicolons"

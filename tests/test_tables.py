@@ -26,6 +26,12 @@ def test_names_and_files_are_read_as_they_stand(tmp_path: Path, separator: str) 
     assert table["volume"].tolist() == [volume, "0"]
 
 
+def test_a_quoted_cell_may_stand_after_a_space(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('patient, "file, of it"\nP1, "masks/a, b.nii.gz"\n')
+    for as_text in (True, False):
+        assert read_table(tmp_path / "a.csv", as_text=as_text).to_dict("list") == {"patient": ["P1"], "file, of it": ["masks/a, b.nii.gz"]}
+
+
 @pytest.mark.parametrize("suffix", [".xlsx", ".parquet"])
 def test_excel_and_parquet_give_the_texts_that_a_csv_gives(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame({"patient": ["007", "NA"], "file": ["a.dcm", None]})
