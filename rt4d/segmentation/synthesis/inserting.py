@@ -15,7 +15,7 @@ from rt4d.segmentation.synthesis.chests import Chest
 from rt4d.segmentation.synthesis.fields import Array, smooth_noise
 from rt4d.segmentation.synthesis.shapes import Form, Pose, distance_at, radius_of, share_of
 
-Kind = Literal["parenchymal", "pleural", "central", "apical", "nodal"]
+Kind = Literal["parenchymal", "pleural", "basal", "central", "apical", "nodal"]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Window = tuple[slice, slice, slice]
@@ -23,13 +23,21 @@ Window = tuple[slice, slice, slice]
 COARSE = 2
 """Sites are looked for on every second voxel."""
 SIZING_STEPS = 6
+TOUCHING: dict[Kind, tuple[int, ...]] = {
+    "pleural": (hosts.WALL, hosts.BONE, hosts.ABDOMEN),
+    "basal": (hosts.ABDOMEN,),
+    "central": (hosts.MEDIASTINUM, hosts.AIRWAY),
+}
+"""What the place on the lung's surface from which a tumour grows is next to."""
 TOLERANCE = 0.06
 FARTHEST = 0.25
 """Of the asked volume: by how much a placed tumour may miss it, where the chest leaves it no room."""
 CUT_SHARE = 0.02
-KEPT: dict[Kind, float] = {"parenchymal": 0.6, "pleural": 0.35, "central": 0.35, "apical": 0.3, "nodal": 0.7}
+KEPT: dict[Kind, float] = {"parenchymal": 0.6, "pleural": 0.35, "basal": 0.35, "central": 0.35, "apical": 0.3, "nodal": 0.7}
 """Which share of the whole shape must be left of it at least."""
 THINNEST_MM = 3.0
+HEART_MM = 45.0
+"""Below the carina begins the heart, in which there are no nodes."""
 RIM_MM = 2.6
 """The voxels next to a lung are partly air: a tumour at its surface takes them."""
 
@@ -175,7 +183,7 @@ def _sites(ground: Ground, kind: Kind, lung: int, radius: float) -> Bools:
     if kind == "nodal":
         away = ground.from_airway_mm
         up = (z - ground.carina_z) * 5.0
-        near = (up > -35) & (up < 65) & (away > 0.8 * radius + 2) & (away < radius + 20)
+        near = (up > max(-35.0, radius - HEART_MM)) & (up < 65) & (away > 0.8 * radius + 2) & (away < radius + 20)
         from_lung = ndimage.distance_transform_edt((tissue != hosts.RIGHT_LUNG) & (tissue != hosts.LEFT_LUNG)) * 5.0
         return np.asarray((tissue == hosts.MEDIASTINUM) & near & (from_lung < 1.1 * radius + 4) & (ground.from_bone_mm > 0.8 * radius + 4))
     if kind == "parenchymal":
@@ -183,8 +191,7 @@ def _sites(ground: Ground, kind: Kind, lung: int, radius: float) -> Bools:
     if kind == "apical":
         rows = np.flatnonzero(inside.any(axis=(1, 2)))
         return np.asarray(inside & (z > (rows[-1] - 0.16 * (rows[-1] - rows[0]) if rows.size else 0)) & (depth < 12))
-    touching = (hosts.WALL, hosts.BONE, hosts.ABDOMEN) if kind == "pleural" else (hosts.MEDIASTINUM, hosts.AIRWAY)
-    surface = inside & ndimage.binary_dilation(np.isin(tissue, touching))
+    surface = inside & ndimage.binary_dilation(np.isin(tissue, TOUCHING[kind]))
     if kind == "central":
         surface &= (z - ground.carina_z < 8) & (z - ground.carina_z > -14)
     return np.asarray(surface)
@@ -192,7 +199,7 @@ def _sites(ground: Ground, kind: Kind, lung: int, radius: float) -> Bools:
 
 def _sunk(kind: Kind, rng: np.random.Generator) -> float:
     """How far from its site the middle lies towards the inside of the lung, in radii."""
-    ranges = {"pleural": (0.05, 0.85), "central": (-0.1, 0.75), "apical": (-0.1, 0.5)}
+    ranges = {"pleural": (0.05, 0.85), "basal": (0.2, 1.0), "central": (-0.1, 0.75), "apical": (-0.1, 0.5)}
     return float(rng.uniform(*ranges[kind])) if kind in ranges else 0.0
 
 

@@ -16,7 +16,7 @@ from rt4d.segmentation.synthesis.texture import Look, any_look, fill, grain_of_n
 def paint_tumour(chest: Chest, placed: Placed, nodule: Nodule | None, rng: np.random.Generator) -> Look:
     """Put the tumour into the chest's HU, in place; with a real nodule's texture where one is given. What it was made to look like."""
     hu, spacing = chest.hu[placed.window], chest.geometry.spacing_mm[0]
-    in_lung = placed.kind in ("parenchymal", "pleural", "apical")
+    in_lung = placed.kind in ("parenchymal", "pleural", "basal", "apical")
     look = any_look(rng, volume_cm3=placed.volume_cm3, contrast_hu=chest.contrast_hu, in_lung=in_lung)
     inside = fill(look, placed.distance_mm, hu, radius_mm=placed.radius_mm, spacing_mm=spacing, rng=rng)
     if nodule is not None:

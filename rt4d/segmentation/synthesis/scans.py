@@ -24,11 +24,12 @@ from rt4d.segmentation.synthesis.transplanting import transplant
 COUNTS = (0.1, 0.52, 0.23, 0.1, 0.05)
 """How often a scan has 0, 1, 2, 3, 4 tumours."""
 KINDS: dict[Kind, tuple[float, float, float]] = {
-    "parenchymal": (0.24, 0.4, 80.0),
-    "pleural": (0.27, 0.8, 250.0),
-    "central": (0.29, 4.0, 320.0),
+    "parenchymal": (0.22, 0.4, 80.0),
+    "pleural": (0.24, 0.8, 320.0),
+    "basal": (0.09, 4.0, 450.0),
+    "central": (0.27, 4.0, 400.0),
     "apical": (0.06, 2.0, 150.0),
-    "nodal": (0.14, 0.8, 30.0),
+    "nodal": (0.12, 0.8, 30.0),
 }
 """How often, and from what to what volume in cm³."""
 Bytes = npt.NDArray[np.uint8]

@@ -21,10 +21,11 @@ MOST_WORKERS = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """image: (batch, 2, z, y, x). share: (batch, 1, z, y, x). Both float32."""
+    """image: (batch, 2, z, y, x). share, inner: (batch, 1, z, y, x). All float32."""
 
     image: torch.Tensor
     share: torch.Tensor
+    inner: torch.Tensor
 
 
 class Feed(Iterator[Batch]):
@@ -68,13 +69,13 @@ def _end_with_the_training(_number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class _Numbered(Dataset[tuple[np.ndarray, np.ndarray]]):
+class _Numbered(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
     def __init__(self, patches: Patches) -> None:
         self._patches = patches
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         patch = self._patches[number]
-        return patch.image, patch.label
+        return patch.image, patch.label, patch.inner
 
 
 class _Endless:
@@ -87,6 +88,5 @@ class _Endless:
         return self._numbers
 
 
-def _together(patches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Batch:
-    images, labels = zip(*patches, strict=True)
-    return Batch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))
+def _together(patches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
+    return Batch(*(torch.from_numpy(np.stack(each)) for each in zip(*patches, strict=True)))

@@ -178,7 +178,7 @@ def _step(run: _Run, feed: Feed, spent: float) -> None:
     image = batch.image.to(run.where.device, memory_format=torch.channels_last_3d, non_blocking=True)
     with run.where.mixed():
         answers = run.learner(image)
-    lost = loss(answers, batch.share.to(run.where.device, non_blocking=True))
+    lost = loss(answers, *(each.to(run.where.device, non_blocking=True) for each in (batch.share, batch.inner)))
     run.is_between_steps = False
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(spent, run.options.rate)

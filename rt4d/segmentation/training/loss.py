@@ -1,8 +1,8 @@
 """What the training lowers: Dice and cross-entropy against shares of voxels (soft labels), on each level of the network.
 
-Cross-entropy twice: over all voxels, and over those that lie wholly inside a tumour alone. A lesion of 1 cm³ is 64 of a patch's 262 144 voxels:
-in the mean over all of them it weighs nothing, and Dice has next to no slope where the network is sure of its miss. Voxels at the edge are left
-out of the second one, so that it draws no outline wider.
+Cross-entropy twice: over all voxels, and over those that lie wholly inside a tumour, where each tumour counts as much as any other. A lesion of
+1 cm³ is 64 of a patch's 262 144 voxels: in the mean over all of them it weighs nothing, beside a large one in the same patch neither, and Dice has
+next to no slope where the network is sure of its miss.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from torch.nn import functional
 SMOOTH_VOXELS = 5.0
 """Added above and below in Dice: small against a lesion of 0.2 cm³ (13 voxels), and enough that false voxels cost where there is no lesion."""
 
-INNER_SHARE, INNER_WEIGHT = 0.98, 0.5
-"""A voxel lies inside from this share on; and what the mean over those counts beside Dice and the mean over all, which count 1 each."""
+INNER_WEIGHT = 0.75
+"""What the mean over the tumours' insides counts beside Dice and the mean over all, which count 1 each."""
 
 
-def loss(answers: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def loss(answers: torch.Tensor, share: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
     """The mean loss, float32, of answers (batch, level, 2, z, y, x) or (batch, 2, z, y, x) against shares (batch, 1, z, y, x).
 
+    inner: what each voxel inside a tumour weighs, (batch, 1, z, y, x), at most 1 in all for a tumour.
     Voxels whose share is negative are unknown, and count nowhere. Each deeper level counts half as much as the one before it.
     """
     levels = answers.unbind(1) if answers.ndim == 6 else (answers,)
     weights = [0.5**depth for depth in range(len(levels))]
-    each = [weight * _of_level(level, share) for weight, level in zip(weights, levels, strict=True)]
+    each = [weight * _of_level(level, share, inner) for weight, level in zip(weights, levels, strict=True)]
     return torch.stack(each).sum() / sum(weights)
 
 
@@ -39,12 +40,11 @@ def _logit(answer: torch.Tensor) -> torch.Tensor:
     return answer[:, 1:] - answer[:, :1]
 
 
-def _of_level(answer: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def _of_level(answer: torch.Tensor, share: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
     known = (share >= 0).float()
     logit, share = _logit(answer), share * known
     surprise = functional.binary_cross_entropy_with_logits(logit, share, reduction="none") * known
-    inner = (share >= INNER_SHARE).float()
-    missed = (surprise * inner).flatten(1).sum(1) / (inner.flatten(1).sum(1) + SMOOTH_VOXELS)
+    missed = (surprise * inner).flatten(1).sum(1) / inner.flatten(1).sum(1).clamp_min(1)
     everywhere = surprise.flatten(1).sum(1) / known.flatten(1).sum(1).clamp_min(1)
     return (everywhere + INNER_WEIGHT * missed).mean() + _dice_loss(torch.sigmoid(logit) * known, share)
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from rt4d.segmentation.cases import Case, read_case, write_case
 from rt4d.segmentation.synthesis import Host, MaskShape, hosts, make_scan, read_nodules, read_shapes
 from rt4d.segmentation.synthesis.chests import lay_out
-from rt4d.segmentation.synthesis.inserting import ground_of, place
+from rt4d.segmentation.synthesis.inserting import HEART_MM, ground_of, place
 from rt4d.segmentation.synthesis.shapes import any_pose, lobulated
 
 SEEDS = (3, 1, 2)
@@ -64,7 +64,7 @@ def test_what_is_written_is_read_again(scans: list[Case], tmp_path: Path) -> Non
     assert back.host == "generated-5"
 
 
-@pytest.mark.parametrize("kind", ["parenchymal", "pleural", "central", "apical", "nodal"])
+@pytest.mark.parametrize("kind", ["parenchymal", "pleural", "basal", "central", "apical", "nodal"])
 def test_a_placed_tumour_has_the_volume_asked_for_and_keeps_off_bone_and_air(host: Host, kind: str) -> None:
     rng = np.random.default_rng(3)
     chest = lay_out(host, rng)
@@ -78,6 +78,28 @@ def test_a_placed_tumour_has_the_volume_asked_for_and_keeps_off_bone_and_air(hos
         deep = one.share > 0.6
         assert not np.isin(tissue[deep], (hosts.OUTSIDE, hosts.AIRWAY)).any()
         assert float(one.share[tissue == hosts.BONE].sum()) < 0.05 * float(one.share.sum())
+
+
+def test_a_node_lies_above_the_heart(host: Host) -> None:
+    rng = np.random.default_rng(5)
+    chest = lay_out(host, rng)
+    ground = ground_of(chest)
+    placed = [place(chest, ground, "nodal", 25.0, lobulated(rng), any_pose(rng), rng) for _ in range(12)]
+    spacing = chest.geometry.spacing_mm[2]
+    lowest = [float((one.middle[0] - chest.carina_z) * spacing - one.radius_mm) for one in placed if one is not None]
+    assert lowest
+    assert min(lowest) > -HEART_MM - 2 * spacing
+
+
+def test_a_basal_tumour_stands_on_the_diaphragm(host: Host) -> None:
+    rng = np.random.default_rng(5)
+    chest = lay_out(host, rng)
+    ground = ground_of(chest)
+    placed = [one for one in (place(chest, ground, "basal", 60.0, lobulated(rng), any_pose(rng), rng) for _ in range(4)) if one is not None]
+    assert placed
+    for one in placed:
+        tumour = ndimage.binary_dilation(one.share > 0.5, iterations=2)
+        assert (chest.tissue[one.window][tumour] == hosts.ABDOMEN).any()
 
 
 def test_the_generated_chest_is_told_apart(host: Host) -> None:

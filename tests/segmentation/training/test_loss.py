@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.losses.dice import DiceLoss
@@ -9,7 +10,15 @@ from monai.losses.dice import DiceLoss
 from rt4d.errors import InputError
 from rt4d.segmentation.training.loss import SMOOTH_VOXELS, foreground, loss
 from rt4d.segmentation.training.options import Options
+from rt4d.segmentation.training.patches import inner_weights
 from rt4d.segmentation.training.schedule import Budget, average_in, rate_at
+
+NONE = torch.zeros(1, 1, 1, 1, 1)
+"""No lesion counts on its own."""
+
+
+def inner(share: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.stack([inner_weights(each.numpy()) for each in share]))
 
 
 def test_loss_is_monais_squared_dice_and_torchs_cross_entropy_with_soft_labels() -> None:
@@ -18,23 +27,21 @@ def test_loss_is_monais_squared_dice_and_torchs_cross_entropy_with_soft_labels()
     both = torch.cat([1 - share, share], dim=1)
     theirs = DiceLoss(include_background=False, softmax=True, squared_pred=True, smooth_nr=SMOOTH_VOXELS, smooth_dr=SMOOTH_VOXELS)
     expected = theirs(answer, both) + torch.nn.functional.cross_entropy(answer, both)
-    torch.testing.assert_close(loss(answer, share), expected)
+    torch.testing.assert_close(loss(answer, share, NONE), expected)
     torch.testing.assert_close(foreground(answer), torch.softmax(answer, 1)[:, 1:])
 
 
-def test_voxels_inside_a_small_lesion_weigh_as_much_as_those_inside_a_large_one_and_edges_nothing_more() -> None:
-    share = torch.zeros(2, 1, 16, 16, 16)
-    share[0, :, 6:8, 6:8, 6:8], share[1, :, 2:12, 2:12, 2:12] = 1, 1
-    missed = torch.zeros(2, 2, 16, 16, 16, requires_grad=True)
-    loss(missed + torch.tensor([8.0, 0.0]).view(1, 2, 1, 1, 1), share).backward()  # sure of the miss
+def test_a_small_lesion_weighs_as_much_as_a_large_one_in_the_same_patch_and_edges_nothing_more() -> None:
+    small, large = torch.zeros(1, 1, 24, 24, 24), torch.zeros(1, 1, 24, 24, 24)
+    small[0, 0, 2:4, 2:4, 2:4], large[0, 0, 8:20, 8:20, 8:20] = 1, 1
+    share = small + large
+    missed = torch.zeros(1, 2, 24, 24, 24, requires_grad=True)
+    loss(missed + torch.tensor([8.0, 0.0]).view(1, 2, 1, 1, 1), share, inner(share)).backward()  # sure of the miss
     assert missed.grad is not None
-    pull = -(missed.grad[:, 1] * share[:, 0]).flatten(1).sum(1)
-    assert 0.3 < float(pull[0] / pull[1]) < 1  # by voxels alone it were 0.008
+    pull = [float(-(missed.grad[:, 1] * lesion[:, 0]).sum()) for lesion in (small, large)]
+    assert 0.3 < pull[0] / pull[1] < 1  # by voxels alone it were 0.005
     edge = torch.full((1, 1, 8, 8, 8), 0.9)
-    answer = torch.zeros(1, 2, 8, 8, 8)
-    plain = torch.nn.functional.binary_cross_entropy(torch.full_like(edge, 0.5), edge)
-    overlap = (2 * 0.5 * 0.9 * 512 + SMOOTH_VOXELS) / ((0.25 + 0.81) * 512 + SMOOTH_VOXELS)
-    assert float(loss(answer, edge)) == pytest.approx(float(plain) + 1 - overlap, rel=1e-5)
+    assert not inner(edge).any()
 
 
 def test_unknown_voxels_count_nowhere() -> None:
@@ -43,16 +50,16 @@ def test_unknown_voxels_count_nowhere() -> None:
     share[:, :, 5:] = -1
     one, other = torch.randn(2, 2, 8, 8, 8), torch.randn(2, 2, 8, 8, 8)
     other[:, :, :5] = one[:, :, :5]
-    assert float(loss(one, share)) == pytest.approx(float(loss(other, share)), rel=1e-6)
-    assert float(loss(one, share)) == pytest.approx(float(loss(one[:, :, :5], share[:, :, :5])), rel=1e-6)
-    assert torch.isfinite(loss(one, torch.full((2, 1, 8, 8, 8), -1.0)))
+    assert float(loss(one, share, inner(share))) == pytest.approx(float(loss(other, share, inner(share))), rel=1e-6)
+    assert float(loss(one, share, inner(share))) == pytest.approx(float(loss(one[:, :, :5], share[:, :, :5], inner(share)[:, :, :5])), rel=1e-6)
+    assert torch.isfinite(loss(one, torch.full((2, 1, 8, 8, 8), -1.0), NONE))
 
 
 def test_deeper_levels_count_half() -> None:
     torch.manual_seed(0)
     answers, share = torch.randn(1, 3, 2, 4, 4, 4), torch.rand(1, 1, 4, 4, 4)
-    each = [float(loss(answers[:, level], share)) for level in range(3)]
-    assert float(loss(answers, share)) == pytest.approx((each[0] + each[1] / 2 + each[2] / 4) / 1.75)
+    each = [float(loss(answers[:, level], share, NONE)) for level in range(3)]
+    assert float(loss(answers, share, NONE)) == pytest.approx((each[0] + each[1] / 2 + each[2] / 4) / 1.75)
 
 
 def test_false_marks_cost_where_there_is_no_lesion_and_half_precision_is_summed_in_single() -> None:
@@ -60,8 +67,8 @@ def test_false_marks_cost_where_there_is_no_lesion_and_half_precision_is_summed_
     quiet, loud = torch.zeros(1, 2, 8, 8, 8), torch.zeros(1, 2, 8, 8, 8)
     quiet[:, 0] = loud[:, 0] = 8
     loud[:, 1, :3] = 16
-    assert float(loss(quiet, nothing)) < 0.01 < 0.5 < float(loss(loud, nothing))
-    assert loss(quiet.bfloat16(), nothing).dtype == torch.float32
+    assert float(loss(quiet, nothing, NONE)) < 0.01 < 0.5 < float(loss(loud, nothing, NONE))
+    assert loss(quiet.bfloat16(), nothing, NONE).dtype == torch.float32
 
 
 def test_the_rate_rises_shortly_and_falls_to_nothing() -> None:

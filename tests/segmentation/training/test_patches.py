@@ -85,7 +85,7 @@ def test_a_third_of_the_patches_with_tumour_is_clicked_and_most_hold_some(tmp_pa
         assert 0 <= patch.label.min() <= patch.label.max() <= 1
 
 
-def test_small_lesions_are_centred_on_as_often_as_large_ones() -> None:
+def test_small_lesions_are_centred_on_more_often_than_large_ones() -> None:
     grid = Geometry((40, 40, 40), (2.5, 2.5, 2.5))
     lesions, owner = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
     owner[2:4, 2:4, 2:4], owner[20:38, 20:38, 20:38] = 1, 2
@@ -93,7 +93,7 @@ def test_small_lesions_are_centred_on_as_often_as_large_ones() -> None:
     case = Case(hu=np.full(grid.shape, -800, np.int16), lesions=lesions, owner=owner, geometry=grid, patient="P")
     centres = [module._centre(case, np.random.default_rng(seed), 8) for seed in range(300)]
     small = sum(bool((np.abs(centre - 3) < 4).all()) for centre in centres)
-    assert 65 < small < 135
+    assert 140 < small < 190  # 168 expected
 
 
 def test_patch_number_n_is_always_the_same_and_no_two_are_alike(tmp_path: Path) -> None:
