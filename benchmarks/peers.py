@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +34,13 @@ res=2 2 1
 """
 
 
-def with_plastimatch(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
-    """B-spline in two stages, mean squares; the mask warped linearly and cut at one half."""
+def with_plastimatch(ct: FourDCT, gtv: Mask, folder: Path, labels: Sequence[str]) -> dict[str, Mask]:
+    """B-spline in two stages, mean squares; the mask warped linearly and cut at one half. labels: the phases to be registered."""
     reference, drawn = folder / "reference.mha", folder / "gtv.mha"
     sitk.WriteImage(_image(ct.reference.volume.hu.astype(np.float32), ct), str(reference))
     sitk.WriteImage(_image(gtv.inside.astype(np.float32), ct), str(drawn))
     masks = {ct.reference_label: gtv}
-    for phase in ct:
-        if phase.label == ct.reference_label:
-            continue
+    for phase in (ct[label] for label in labels):
         image, field, warped, job = (folder / f"{phase.label}.{kind}" for kind in ("mha", "vf.mha", "warped.mha", "txt"))
         sitk.WriteImage(_image(phase.volume.hu.astype(np.float32), ct), str(image))
         job.write_text(PLASTIMATCH.format(fixed=image, moving=reference, field=field))
@@ -53,23 +50,17 @@ def with_plastimatch(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
     return masks
 
 
-def with_demons(ct: FourDCT, gtv: Mask, folder: Path) -> dict[str, Mask]:
-    """SimpleITK's symmetric-forces demons at half and full resolution, 30 iterations each, smoothed by 1.5 voxels."""
+def with_demons(ct: FourDCT, gtv: Mask, folder: Path, labels: Sequence[str]) -> dict[str, Mask]:
+    """SimpleITK's symmetric-forces demons at half and full resolution, 30 iterations each, smoothed by 1.5 voxels. labels: as above."""
     del folder
     reference = _image(ct.reference.volume.hu.astype(np.float32), ct)
     drawn = _image(gtv.inside.astype(np.float32), ct)
     masks = {ct.reference_label: gtv}
-    for phase in ct:
-        if phase.label != ct.reference_label:
-            transform = demons(_image(phase.volume.hu.astype(np.float32), ct), reference)
-            warped = sitk.Resample(drawn, drawn, transform, sitk.sitkLinear, 0.0)
-            masks[phase.label] = Mask(sitk.GetArrayFromImage(warped) > 0.5, ct.geometry)
+    for label in labels:
+        transform = demons(_image(ct[label].volume.hu.astype(np.float32), ct), reference)
+        warped = sitk.Resample(drawn, drawn, transform, sitk.sitkLinear, 0.0)
+        masks[label] = Mask(sitk.GetArrayFromImage(warped) > 0.5, ct.geometry)
     return masks
-
-
-def timed(peer: Callable[[FourDCT, Mask, Path], dict[str, Mask]], ct: FourDCT, gtv: Mask, folder: Path) -> tuple[dict[str, Mask], float]:
-    began = time.perf_counter()
-    return peer(ct, gtv, folder), time.perf_counter() - began
 
 
 def demons(fixed: sitk.Image, moving: sitk.Image) -> sitk.DisplacementFieldTransform:
