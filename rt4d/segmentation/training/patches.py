@@ -37,15 +37,22 @@ CACHE_BYTES = 1_500_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """image: CT in [0, 1] and click, shape (2, z, y, x). label: each voxel's share of (the clicked) lesion, or UNKNOWN, shape (1, z, y, x).
-
-    inner: what each voxel inside a lesion weighs on its own, shape (1, z, y, x); 1 in all for a lesion, however large; 0 elsewhere.
-    """
+    """image: CT in [0, 1] and click, shape (2, z, y, x). label: each voxel's share of (the clicked) lesion, or UNKNOWN, shape (1, z, y, x)."""
 
     image: Array
     label: Array
-    inner: Array
     is_clicked: bool
+
+    @property
+    def inner(self) -> Array:
+        """What each voxel weighs in the mean over the lesions' insides, shape (1, z, y, x); for each lesion 1 in all, for a tiny one less.
+
+        Shared out among the voxels wholly inside it (Kofler et al., blob loss, 2023): none for those at the edge, so that no outline is drawn wider.
+        """
+        lesions, count = ndimage.label(self.label >= INNER_SHARE, structure=np.ones((3,) * 4))
+        weights = 1 / (np.bincount(lesions.ravel(), minlength=count + 1) + INNER_SMOOTH)
+        weights[0] = 0
+        return np.asarray(weights[lesions], dtype=np.float32)
 
 
 class Patches:
@@ -100,7 +107,7 @@ def random_patch(case: Case, rng: np.random.Generator, *, space: Space, edge: in
     if buried and not patch.is_clicked:
         unknown = taken(np.isin(case.owner, buried).astype(np.uint8), centre, pose, edge=edge, outside=0.0) > 0
         label = np.where(unknown, np.float32(UNKNOWN), label)
-    return Patch(np.stack([other_contrast(patch.image[0], rng), patch.image[1]]), label, inner_weights(label), patch.is_clicked)
+    return Patch(np.stack([other_contrast(patch.image[0], rng), patch.image[1]]), label, patch.is_clicked)
 
 
 def lesion_patch(case: Case, lesion: int, *, clicked: bool, seed: int, space: Space, edge: int) -> Patch:
@@ -122,20 +129,7 @@ def _patch(
         share, lesion = _share(case, None, centre, pose, edge), None
     grid = Geometry((edge,) * 3, (space.spacing_mm,) * 3)
     click = click_channel(grid, _click(places, rng, space.spacing_mm) if lesion is not None else None)
-    label = np.ascontiguousarray(share[None])
-    return Patch(np.stack([normalised(hu, space), click]), label, inner_weights(label), lesion is not None)
-
-
-def inner_weights(label: Array) -> Array:
-    """For each lesion 1, shared out among the voxels that lie wholly inside it (Kofler et al., blob loss, 2023); a few voxels weigh less than 1.
-
-    Voxels at the edge get none, so that no outline is drawn wider.
-    """
-    lesions, count = ndimage.label(label >= INNER_SHARE, structure=np.ones((3,) * 4))
-    voxels = np.bincount(lesions.ravel(), minlength=count + 1)
-    weights = 1 / (voxels + INNER_SMOOTH)
-    weights[0] = 0
-    return np.asarray(weights[lesions], dtype=np.float32)
+    return Patch(np.stack([normalised(hu, space), click]), np.ascontiguousarray(share[None]), lesion is not None)
 
 
 def _share(case: Case, lesion: int | None, centre: npt.NDArray[np.float64], pose: Pose, edge: int) -> Array:

@@ -10,7 +10,7 @@ from monai.losses.dice import DiceLoss
 from rt4d.errors import InputError
 from rt4d.segmentation.training.loss import SMOOTH_VOXELS, foreground, loss
 from rt4d.segmentation.training.options import Options
-from rt4d.segmentation.training.patches import inner_weights
+from rt4d.segmentation.training.patches import Patch
 from rt4d.segmentation.training.schedule import Budget, average_in, rate_at
 
 NONE = torch.zeros(1, 1, 1, 1, 1)
@@ -18,7 +18,7 @@ NONE = torch.zeros(1, 1, 1, 1, 1)
 
 
 def inner(share: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(np.stack([inner_weights(each.numpy()) for each in share]))
+    return torch.from_numpy(np.stack([Patch(np.zeros(0), each.numpy(), False).inner for each in share]))
 
 
 def test_loss_is_monais_squared_dice_and_torchs_cross_entropy_with_soft_labels() -> None:
