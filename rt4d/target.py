@@ -24,14 +24,15 @@ UNVERIFIED = "_UNVERIFIED"
 class ITV:
     """The union of one target's GTV over the phases of the breathing cycle, on the reference phase's grid.
 
-    phases: the GTV of each phase that is in the union, in cycle order. failed: phases that are not, and why.
-    drawn: phases as a physician drew them. number: which target of several, None for the only one.
+    phases: the GTV of each phase that is in the union, in cycle order. centroid_mm: of each, LPS; where it was carried, finer than its voxels.
+    failed: phases that are not in it, and why. drawn: phases as a physician drew them. number: which target of several, None for the only one.
     margin_mm: what was added for the PTV along patient x, y, z. verified: whether all checks passed; the ROI names tell.
     source: how the reference phase's GTV came to be, for the ROIs' descriptions.
     """
 
     phases: Mapping[str, Mask]
     mask: Mask
+    centroid_mm: Mapping[str, Triple]
     failed: Mapping[str, str] = field(default_factory=dict)
     drawn: frozenset[str] = frozenset()
     reference_label: str | None = None
@@ -50,11 +51,6 @@ class ITV:
         """By phase label, 'ITV', and 'PTV' where there is one."""
         volumes = {label: mask.volume_cm3 for label, mask in self.phases.items()} | {"ITV": self.mask.volume_cm3}
         return volumes | ({"PTV": self.ptv.volume_cm3} if self.ptv is not None else {})
-
-    @property
-    def centroid_mm(self) -> dict[str, Triple]:
-        """The GTV's centroid by phase label, LPS."""
-        return {label: mask.centroid_mm for label, mask in self.phases.items()}
 
     @property
     def amplitude_mm(self) -> dict[str, float]:
@@ -145,7 +141,8 @@ def itv(masks: Mapping[str, Mask], *, margin_mm: float | Triple | None = None, n
             raise GeometryError("The GTV of a phase reaches the edge of the CT, where part of it may be missing", where=f"phase {label}")
     union = reduce(Mask.__or__, masks.values())
     margin = None if margin_mm is None else _triple(margin_mm)
-    target = ITV(dict(masks), union, number=number, ptv=None if margin is None else expand(union, margin), margin_mm=margin)
+    centroids = masks.centroid_mm if isinstance(masks, PhaseMasks) else {label: mask.centroid_mm for label, mask in masks.items()}
+    target = ITV(dict(masks), union, centroids, number=number, ptv=None if margin is None else expand(union, margin), margin_mm=margin)
     if isinstance(masks, PhaseMasks):
         return replace(target, failed=dict(masks.failed), drawn=frozenset(masks.drawn), reference_label=masks.reference_label)
     return target

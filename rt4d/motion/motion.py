@@ -30,10 +30,10 @@ class PhaseMasks(Mapping[str, Mask]):
     """One anatomy as it lies in each phase: masks by label, in the order of the breathing cycle, all on the 4D-CT's grid.
 
     reference_label: the phase whose mask is the one that was given. failed: why, by label, of phases that are therefore absent.
-    drawn: the labels of phases taken as a physician drew them.
+    drawn: the labels of phases taken as a physician drew them. finer_mm: centroids that are known finer than by the mask's voxels, LPS, by label.
     """
 
-    __slots__ = ("_masks", "drawn", "failed", "reference_label")
+    __slots__ = ("_finer_mm", "_masks", "drawn", "failed", "reference_label")
 
     def __init__(
         self,
@@ -42,11 +42,18 @@ class PhaseMasks(Mapping[str, Mask]):
         reference_label: str,
         failed: Mapping[str, str] | None = None,
         drawn: frozenset[str] = frozenset(),
+        finer_mm: Mapping[str, Triple] | None = None,
     ) -> None:
         self._masks = MappingProxyType(dict(masks))
+        self._finer_mm = dict(finer_mm or {})
         self.reference_label = reference_label
         self.failed: Mapping[str, str] = MappingProxyType(dict(failed or {}))
         self.drawn = drawn
+
+    @property
+    def centroid_mm(self) -> dict[str, Triple]:
+        """By phase label, LPS: of a carried phase that of the anatomy, finer than its voxels; else that of the mask."""
+        return {label: self._finer_mm.get(label) or mask.centroid_mm for label, mask in self.items()}
 
     def __getitem__(self, label: str) -> Mask:
         if label in self._masks:
@@ -172,7 +179,8 @@ class Motion:
         vanished = dict.fromkeys((label for label in self.fields if masks[label].is_empty), VANISHED)
         failed = vanished | {label: reason for label, reason in self.failed.items() if label not in drawn}
         ordered = {label: masks[label] for label in self.labels if label in masks and label not in vanished}
-        return PhaseMasks(ordered, reference_label=self.reference_label, failed=failed, drawn=frozenset(drawn))
+        finer = {label: centroid for label, centroid in self.trajectory(mask).items() if label in self.fields and label not in drawn}
+        return PhaseMasks(ordered, reference_label=self.reference_label, failed=failed, drawn=frozenset(drawn), finer_mm=finer)
 
     def _carried(self, label: str, mask: Mask, distance: npt.NDArray[np.float32], around: Geometry) -> Mask:
         from scipy import ndimage

@@ -136,6 +136,19 @@ def test_the_trajectory_is_finer_than_a_voxel():
         np.testing.assert_allclose(centroid, scene.tumour(label, fine).centroid_mm, atol=0.15)
 
 
+def test_the_itv_tells_centroid_and_amplitude_finer_than_a_voxel_and_of_drawn_phases_as_drawn():
+    g = grid()
+    scene = scene_on(g, amplitude_mm=(0.0, 0.0, -4.3))
+    motion, gtv = known_motion(scene, g), scene.tumour("50", g)
+    target = rt4d.itv(motion.carry(gtv))
+    assert target.centroid_mm == motion.trajectory(gtv)
+    fine = grid((120, 120, 120), (0.5, 0.5, 0.5), centre_mm=scene.centre_mm)
+    exact = np.ptp([scene.tumour(label, fine).centroid_mm[2] for label in LABELS])
+    assert target.amplitude_mm["z"] == pytest.approx(exact, abs=0.05)
+    drawn = Mask(np.roll(gtv.inside, 1, axis=0), g)
+    assert rt4d.itv(motion.carry(gtv, drawn={"20": drawn})).centroid_mm["20"] == drawn.centroid_mm
+
+
 def test_phases_drawn_by_a_physician_are_taken_as_drawn():
     g = grid()
     scene = scene_on(g)
