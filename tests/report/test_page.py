@@ -98,6 +98,8 @@ def test_ten_phases_of_a_full_sized_ct_stay_under_fifteen_megabytes_even_where_t
     masks = dict.fromkeys(labels, ball(grid, (-60.0, 0.0, 0.0), 35.0))
     (target,) = made.targets
     drawn = replace(target.drawn, masks={"50": masks["50"]})
-    result = replace(made, ct=ct, targets=(replace(target, itv=replace(target.itv, phases=masks, mask=masks["50"], ptv=None), drawn=drawn),))
+    centroids = {label: mask.centroid_mm for label, mask in masks.items()}
+    whole = replace(target.itv, phases=masks, mask=masks["50"], centroid_mm=centroids, ptv=None)
+    result = replace(made, ct=ct, targets=(replace(target, itv=whole, drawn=drawn),))
     path = page_of(tmp_path, result)
     assert 8e6 < path.stat().st_size < 15e6
