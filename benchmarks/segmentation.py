@@ -44,7 +44,7 @@ from rt4d.segmentation.training.patches import buried_lesions
 from rt4d.volumes import Mask, Volume
 
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
-THRESHOLDS, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.1, 0.2, 0.3)
+THRESHOLDS, FAINT, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.05, 0.1, 0.15, 0.2), (0.1, 0.2, 0.3)
 RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -193,33 +193,39 @@ def outlines(rows: Sequence[Outlined]) -> dict[str, object]:
 
 
 def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
-    """Print, for each threshold of the probability and smallest volume, the outlines, and which score gives which sensitivity and false positives."""
-    scans: dict[tuple[float, float], list[Scan[Matching]]] = {}
-    rows: dict[float, list[Outlined]] = {}
+    """Print, for each threshold of the probability and smallest volume, the outlines, and which score gives which sensitivity and false positives.
+
+    First without faint candidates; then, with the bundle's own threshold, with those from several thresholds on.
+    """
+    pairs = [(each, each) for each in THRESHOLDS] + [(bundle.threshold, faint) for faint in FAINT]
+    scans: dict[tuple[tuple[float, float], float], list[Scan[Matching]]] = {}
+    rows: dict[tuple[float, float], list[Outlined]] = {}
     for number, name in enumerate(names, start=1):
         case = read_case(cases / name)
         scan = drawn_in(case, name)
         image, lesions = scan.image, scan.lesions
         everywhere = probability(image, bundle)
         clicked = [(probability(image, bundle, point_mm=deepest(mask)), deepest(mask), mask) for mask in lesions]
-        for threshold in THRESHOLDS:
-            loose = replace(bundle, threshold=threshold, threshold_at_point=threshold, candidate_score=0.0, smallest_cm3=0.0)
+        for pair in pairs:
+            threshold, faint = pair
+            none_refused = {"candidate_score": 0.0, "smallest_cm3": 0.0}
+            loose = replace(bundle, threshold=threshold, threshold_at_point=threshold, faint_threshold=faint, **none_refused)
             candidates = find_candidates(everywhere, loose, case.geometry)
             for smallest in SMALLEST_CM3:
                 large = [one for one in candidates if one.volume_cm3 >= smallest]
-                scans.setdefault((threshold, smallest), []).append(Scan(name, in_the_lungs(large, scan)))
+                scans.setdefault((pair, smallest), []).append(Scan(name, in_the_lungs(large, scan)))
             pointed = []
             for near, point, mask in clicked:
                 try:
                     pointed.append(dice(candidate_at(near, loose, case.geometry, point).mask, mask))
                 except InputError:
                     pointed.append(0.0)
-            rows.setdefault(threshold, []).extend(outlined(name, matched(candidates, lesions), pointed))
+            rows.setdefault(pair, []).extend(outlined(name, matched(candidates, lesions), pointed))
         print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
-    for threshold, some in rows.items():
-        print(f"threshold {threshold:g}: " + "   ".join(f"{name} {value}" for name, value in outlines(some).items()))
+    for pair, some in rows.items():
+        print("threshold {:g}, faint from {:g}: ".format(*pair) + "   ".join(f"{name} {value}" for name, value in outlines(some).items()))
         for smallest in SMALLEST_CM3:
-            curve = froc(scans[threshold, smallest])
+            curve = froc(scans[pair, smallest])
             said = []
             for rate in RATES:
                 good = np.flatnonzero(curve.false_positives_per_scan <= rate)

@@ -35,6 +35,7 @@ KEYS = (
     "overlap",
     "threshold",
     "threshold_at_point",
+    "faint_threshold",
     "candidate_score",
     "smallest_cm3",
     "members",
@@ -51,6 +52,7 @@ class Bundle:
     """A model ready to be used: what it sees (space, patch), when it says yes (thresholds), what it is (definition, members, digest).
 
     patch_voxels: x y z; overlap: of neighbouring patches, as a share of one. threshold: of the probability, without and at a point.
+    faint_threshold: what reaches only this one is a candidate too, outlined from half its highest probability.
     candidate_score and smallest_cm3: at least, for a candidate to be kept. members: files of weights whose mean answers.
     """
 
@@ -60,6 +62,7 @@ class Bundle:
     overlap: float
     threshold: float
     threshold_at_point: float
+    faint_threshold: float
     candidate_score: float
     smallest_cm3: float
     network_definition: Mapping[str, Any]
@@ -75,7 +78,7 @@ class Bundle:
         _require_levels(self.patch_voxels, self.network_definition.get("strides"), self.name)
         _require_share(self.overlap, "overlap", self.name, most=0.9)
         _require_share(self.candidate_score, "candidate_score", self.name)
-        for name in ("threshold", "threshold_at_point"):
+        for name in ("threshold", "threshold_at_point", "faint_threshold"):
             _require_share(getattr(self, name), name, self.name, zero=False)
         if not _is_number(self.smallest_cm3) or self.smallest_cm3 < 0:
             raise InputError("smallest_cm3 must be a number", where=self.name, expected="at least 0", found=self.smallest_cm3)
@@ -109,6 +112,7 @@ def read_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         overlap=said["overlap"],
         threshold=said["threshold"],
         threshold_at_point=said["threshold_at_point"],
+        faint_threshold=said["faint_threshold"],
         candidate_score=said["candidate_score"],
         smallest_cm3=said["smallest_cm3"],
         network_definition=_definition(inference, where=f"{folder.name}/{INFERENCE}"),

@@ -1,6 +1,7 @@
 """Lesions that the network proposes, for a physician to choose from: each with its score, size, place and mask. None is dropped in silence.
 
-A candidate's mask lies on the CT's own grid: the probability, linear between the network's voxels, at least as high as the threshold.
+A candidate's mask lies on the CT's own grid: the probability, linear between the network's voxels, at least as high as the threshold; of a
+faint one, which nowhere reaches that, at least half its own highest. Its low score keeps it from being kept, but it can be chosen.
 """
 
 from __future__ import annotations
@@ -73,28 +74,32 @@ class Candidate:
 
 
 def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple[Candidate, ...]:
-    """All connected lesions above the bundle's threshold, on the CT's grid: those that are kept first, then by falling score."""
-    numbers, _ = found.lesions(bundle.threshold)
-    boxes = ndimage.find_objects(numbers)
-    each = [_candidate(found, numbers, number, box, bundle.threshold, onto) for number, box in enumerate(boxes, start=1)]
+    """All connected lesions above the bundle's thresholds, on the CT's grid: those that are kept first, then by falling score."""
+    lesions = found.lesions(bundle.threshold, bundle.faint_threshold)
+    boxes = ndimage.find_objects(lesions.numbers)
+    each = [
+        _candidate(found, lesions.numbers, number, box, level, onto)
+        for number, (box, level) in enumerate(zip(boxes, lesions.levels, strict=True), start=1)
+    ]
     judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in each]
     return _numbered(judged)
 
 
 def candidate_at(found: Probability, bundle: Bundle, onto: Geometry, point_mm: Triple) -> Candidate:
     """The one lesion at a point or nearest to it within 10 mm, whatever its score and size. NoLesionError where there is none."""
-    lesion = found.lesion_at(point_mm, bundle.threshold_at_point)
-    if lesion is None:
+    seen = found.lesion_at(point_mm, bundle.threshold_at_point, bundle.faint_threshold)
+    if seen is None:
         x, y, z = point_mm
         raise NoLesionError(
             "No lesion was found at the point",
             where=f"{x:g},{y:g},{z:g}",
-            expected=f"a probability of at least {bundle.threshold_at_point:g} within 10 mm",
+            expected=f"a probability of at least {min(bundle.faint_threshold, bundle.threshold_at_point):g} within 10 mm",
             found=f"{found.highest_near(point_mm):.2f} at most",
             do="Is the point in patient coordinates (LPS, mm), in the lesion's middle? Else give its contour with --gtv RTSTRUCT",
         )
+    lesion, level = seen
     box = ndimage.find_objects(lesion.astype(np.uint8))[0]
-    one = _candidate(found, lesion.astype(np.int32), 1, box, bundle.threshold_at_point, onto)
+    one = _candidate(found, lesion.astype(np.int32), 1, box, level, onto)
     if one.part.is_empty:
         raise NoLesionError("The lesion at the point is too small for the CT's voxels", found="no voxel centre in it", do="Draw it: --gtv RTSTRUCT")
     return one

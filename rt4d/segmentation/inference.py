@@ -86,8 +86,8 @@ def _around(upright: Volume, point_mm: Triple, bundle: Bundle, chest: Chest, *, 
         low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
         window = upright.crop(low.tolist(), (high - low).tolist())
         found = _look(window, bundle, chest, point_mm=point_mm, flips=flips, progress=progress)
-        lesion = found.lesion_at(point_mm, bundle.threshold_at_point)
-        if lesion is None or not _goes_on(lesion, more_below=low > 0, more_above=high < size):
+        seen = found.lesion_at(point_mm, bundle.threshold_at_point, bundle.faint_threshold)
+        if seen is None or not _goes_on(seen[0], more_below=low > 0, more_above=high < size):
             return found
         half = half + np.array(bundle.patch_voxels) // 2
 

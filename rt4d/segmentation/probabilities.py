@@ -20,6 +20,18 @@ NEAR_MM = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Lesions:
+    """Connected lesions. numbers: from 1 in the order of the grid, 0 elsewhere, int32 z y x; the first `sure` of them reach the threshold.
+
+    levels: the probability from which each is outlined.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    levels: tuple[float, ...]
+    sure: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Probability:
     """The mean over members of the probability of tumour, and their standard deviation (None of one member alone), float32 z y x.
 
@@ -37,20 +49,31 @@ class Probability:
             if values.shape != self.geometry.shape:
                 raise GeometryError("A probability must have its grid's shape", expected=self.geometry.shape, found=values.shape)
 
-    def lesions(self, threshold: float) -> tuple[npt.NDArray[np.int32], int]:
-        """The connected lesions above a threshold, as numbers from 1 in the order of the grid, 0 elsewhere; and how many."""
+    def lesions(self, threshold: float, faint: float) -> Lesions:
+        """The connected lesions that reach a threshold; then those that reach only the faint one, each about its peak, down to half of it."""
         numbers, count = ndimage.label(self.values >= threshold, structure=TOUCHING)
-        return np.asarray(numbers, dtype=np.int32), int(count)
+        levels = [threshold] * count
+        weak, weak_count = ndimage.label(self.values >= faint, structure=TOUCHING)
+        peaks = ndimage.maximum(self.values, weak, np.arange(1, weak_count + 1))
+        for number, (box, peak) in enumerate(zip(ndimage.find_objects(weak), np.atleast_1d(peaks), strict=True), start=1):
+            if peak >= threshold:
+                continue
+            level = max(faint, float(peak) / 2)
+            here = np.where(weak[box] == number, self.values[box], 0.0)
+            pieces, _ = ndimage.label(here >= level, structure=TOUCHING)
+            levels.append(level)
+            numbers[box][pieces == pieces.flat[here.argmax()]] = len(levels)
+        return Lesions(np.asarray(numbers, dtype=np.int32), tuple(levels), sure=count)
 
-    def lesion_at(self, point_mm: Triple, threshold: float) -> npt.NDArray[np.bool_] | None:
-        """The one lesion at a point or nearest to it within 10 mm; None where there is none."""
-        numbers, _ = self.lesions(threshold)
+    def lesion_at(self, point_mm: Triple, threshold: float, faint: float) -> tuple[npt.NDArray[np.bool_], float] | None:
+        """The one lesion at a point or nearest to it within 10 mm, a faint one only where no other is; with its level. None where there is none."""
+        lesions = self.lesions(threshold, faint)
         distance = self.distance_mm(point_mm)
-        distance[(numbers == 0)] = np.inf
-        nearest = int(distance.argmin())
-        if not distance.flat[nearest] <= NEAR_MM:
-            return None
-        return np.asarray(numbers == numbers.flat[nearest])
+        for numbers in (np.where(lesions.numbers <= lesions.sure, lesions.numbers, 0), lesions.numbers):
+            nearest = int(np.where(numbers == 0, np.inf, distance).argmin())
+            if (number := int(numbers.flat[nearest])) and distance.flat[nearest] <= NEAR_MM:
+                return np.asarray(lesions.numbers == number), lesions.levels[number - 1]
+        return None
 
     def highest_near(self, point_mm: Triple) -> float:
         """The highest probability within 10 mm of a point; 0 where the grid has no voxel there."""

@@ -18,6 +18,7 @@ from rt4d.segmentation.inference import probability
 from rt4d.volumes import Mask, Volume
 
 HOW_TO_GO_ON = "Name a point in the lesion (--point=X,Y,Z), choose among the candidates (--keep N,N), or give a contour (--gtv RTSTRUCT)"
+FAINT = "candidate {} is faint (score {:.2f}): it is outlined from half of its highest probability; check its outline"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -81,9 +82,12 @@ def segment(
     model = read_bundle(DEFAULT if bundle is None else bundle)
     found = probability(volume, model, point_mm=point_mm, flips=flips, progress=progress)
     if point_mm is not None:
+        threshold = model.threshold_at_point
         candidates: tuple[Candidate, ...] = (candidate_at(found, model, volume.geometry, point_mm),)
     else:
+        threshold = model.threshold
         candidates = find_candidates(found, model, volume.geometry)
     if keep:
         candidates = only(candidates, keep)
-    return Segmentation(candidates, volume.geometry, model.name, model.sha256, found.notes)
+    notes = (*found.notes, *(FAINT.format(one.number, one.score) for one in candidates if one.kept and one.score < threshold))
+    return Segmentation(candidates, volume.geometry, model.name, model.sha256, notes)

@@ -30,6 +30,7 @@ def settings(**changed: Any) -> dict[str, Any]:
         "overlap": 0.5,
         "threshold": 0.5,
         "threshold_at_point": 0.5,
+        "faint_threshold": 0.5,
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
     } | changed
@@ -75,6 +76,7 @@ def a_bundle(**changed: Any) -> Bundle:
         "overlap": 0.5,
         "threshold": 0.5,
         "threshold_at_point": 0.5,
+        "faint_threshold": 0.5,
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
         "network_definition": {},

@@ -80,6 +80,34 @@ def test_lesions_that_touch_at_a_corner_are_one_and_masks_never_overlap():
     assert together.max() == 1
 
 
+def test_a_faint_lesion_is_a_candidate_outlined_at_half_its_peak_and_not_kept():
+    sure, faint, fainter = ((-50.0, 0.0, 0.0), 8.0, 1.0), ((0.0, 0.0, 0.0), 10.0, 0.3), ((45.0, 0.0, 0.0), 10.0, 0.12)
+    found = find_candidates(said(sure, faint, fainter), a_bundle(faint_threshold=0.15), CT)
+    assert [one.kept for one in found] == [True, False]
+    assert found[0].volume_cm3 == pytest.approx(volume_cm3(8.0), rel=0.07)
+    assert found[1].volume_cm3 == pytest.approx(volume_cm3(10.0), rel=0.07)
+    assert found[1].centroid_mm == pytest.approx((0.0, 0.0, 0.0), abs=0.3)
+    assert found[1].why_not == "score below 0.5"
+
+
+def test_the_lesser_of_two_faint_peaks_that_hang_together_is_not_outlined_with_the_other():
+    values = np.zeros(GRID.shape, np.float32)
+    values[10:14, 10:14, 10:30] = 0.15
+    values[10:14, 10:14, 10:15], values[10:14, 10:14, 25:30] = 0.45, 0.35
+    (one,) = find_candidates(Probability(values, None, GRID, CHEST), a_bundle(faint_threshold=0.1), GRID)
+    assert one.part.inside.sum() < 200
+    assert one.centroid_mm[0] == pytest.approx(GRID.to_patient([12.0, 0.0, 0.0])[0], abs=1.3)
+
+
+def test_at_a_point_a_faint_lesion_is_found_where_no_other_is_near():
+    found = said(((0.0, 0.0, 0.0), 10.0, 0.3), ((18.0, 0.0, 0.0), 3.0, 0.95))
+    bundle = a_bundle(faint_threshold=0.15)
+    assert candidate_at(found, bundle, CT, (-8.0, 0.0, 0.0)).volume_cm3 == pytest.approx(volume_cm3(10.0), rel=0.1)
+    assert candidate_at(found, bundle, CT, (8.0, 0.0, 0.0)).centroid_mm[0] == pytest.approx(18.0, abs=1.0)
+    with pytest.raises(InputError, match=r"at least 0\.4 within 10 mm, found 0\.30 at most"):
+        candidate_at(found, a_bundle(faint_threshold=0.4), CT, (-8.0, 0.0, 0.0))
+
+
 def test_numbers_that_are_asked_for_are_kept_and_no_others():
     found = find_candidates(said(((-50.0, 0.0, 0.0), 8.0, 0.8), ((0.0, 0.0, 0.0), 10.0, 1.0), ((40.0, 0.0, 0.0), 3.0, 1.0)), a_bundle(), CT)
     chosen = only(found, [2, 3])

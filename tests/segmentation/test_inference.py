@@ -135,7 +135,7 @@ def test_the_click_reaches_the_network(members):
         return torch.zeros(1, 2, *patches.shape[2:])
 
     members(watching)
-    probability(balls(GRID, []), a_bundle(threshold_at_point=0.9), point_mm=(0.0, 0.0, 0.0))
+    probability(balls(GRID, []), a_bundle(threshold_at_point=0.9, faint_threshold=0.9), point_mm=(0.0, 0.0, 0.0))
     assert len(seen) == 1
     assert float(seen[0].max()) > 0.9
     seen.clear()

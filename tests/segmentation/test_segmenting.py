@@ -47,6 +47,16 @@ def test_one_may_be_chosen_by_number_or_by_point(model):
         rt4d.segment(volume, keep=[1], point_mm=(0.0, 0.0, 0.0))
 
 
+def test_a_faint_lesion_that_is_chosen_is_noted(members, monkeypatch):
+    members(tissue)
+    monkeypatch.setattr(segmenting, "read_bundle", lambda _: a_bundle(faint_threshold=0.05))
+    volume = balls(CT, [BIG, SMALL], hu=-340.0)  # of a probability of some 0.2 in the stand-in
+    assert rt4d.segment(volume).kept == ()
+    for found in (rt4d.segment(volume, keep=[1]), rt4d.segment(volume, point_mm=BIG[0])):
+        assert 0.6 < found.mask.volume_cm3 / volume_cm3(BIG[1]) < 1
+        assert [note for note in found.notes if "candidate 1 is faint (score 0." in note]
+
+
 def test_where_nothing_is_found_the_mask_is_empty_and_the_primary_says_how_to_go_on(model):
     found = rt4d.segment(balls(CT, [((0.0, 0.0, 0.0), 3.0)]))
     assert found.mask.is_empty

@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float32]
 
 NEAR_A_LESION, CLICKED = 2 / 3, 0.35
 """Shares of the patches: about a lesion; and, of those that hold tumour, with a click."""
-LEAST_LUNG, LUNG_HU = 0.1, -400
+LEAST_LUNG, LUNG_HU = 0.25, -400
 """A lesion with less lung than this share in the shell 2 to 3 voxels around it lies in soft tissue: without contrast nobody sees where."""
 UNKNOWN = -1.0
 """The label of voxels that the network is not judged by."""
