@@ -16,7 +16,7 @@ from scipy import ndimage
 from rt4d.errors import InputError, NoLesionError, NotFoundError
 from rt4d.geometry import Geometry, Triple
 from rt4d.segmentation.bundle import Bundle
-from rt4d.segmentation.chest import Chest, Side
+from rt4d.segmentation.chest import BY_LUNGS_MM, Chest, Side
 from rt4d.segmentation.probabilities import TOUCHING, Probability
 from rt4d.segmentation.space import from_space
 from rt4d.volumes import Mask
@@ -187,6 +187,8 @@ def _why_not(one: Candidate, bundle: Bundle, chest: Chest) -> str:
         return f"score below {bundle.candidate_score:g}"
     if not chest.holds(one.part.points_mm):
         return "outside the chest"
+    if not chest.reaches_lung(one.part.points_mm):
+        return f"more than {BY_LUNGS_MM:g} mm from the lungs"
     return ""
 
 

@@ -18,6 +18,8 @@ MARGIN_MM = 30.0
 """Around the lungs' box, for what lung density does not show: tumours that replace an apex, or reach into chest wall and mediastinum."""
 AROUND_MM = 20.0
 """From lungs and mediastinum, within the body: so far a lesion of the lung may reach into the chest wall or above an apex."""
+BY_LUNGS_MM = 10.0
+"""A lesion all of which lies farther from both lungs than this is none of the lung."""
 MIDDLE_MM = 15.0
 """A lesion whose centre lies nearer to the midline than this is called neither left nor right."""
 
@@ -28,7 +30,8 @@ Side = Literal["left", "right", "middle"]
 class Chest:
     """The part of an upright grid in which lesions are sought: start and size (x y z).
 
-    middle_x_mm: the midline; where: the lungs, what lies between them and 20 mm around, within the body. None where no lungs were found.
+    middle_x_mm: the midline; where: the lungs, what lies between them and 20 mm around, within the body; by_lungs: the lungs and 10 mm around.
+    None where no lungs were found.
     """
 
     start: tuple[int, int, int]
@@ -36,16 +39,15 @@ class Chest:
     middle_x_mm: float | None
     note: str = ""
     where: Mask | None = None
+    by_lungs: Mask | None = None
 
     def holds(self, points_mm: npt.NDArray[np.float64]) -> bool:
         """Whether at least half of some points, shape (n, 3), lie in the chest; also where no lungs were found to tell."""
-        if self.where is None:
-            return True
-        grid = self.where.geometry
-        index = np.round(grid.to_index(points_mm)).astype(int)
-        within = np.all((index >= 0) & (index < np.array(grid.size)), axis=1)
-        x, y, z = np.where(within[:, None], index, 0).T
-        return bool(np.mean(within & self.where.inside[z, y, x]) >= 0.5)
+        return self.where is None or _share(points_mm, self.where) >= 0.5
+
+    def reaches_lung(self, points_mm: npt.NDArray[np.float64]) -> bool:
+        """Whether any of some points, shape (n, 3), lies within 10 mm of a lung; also where no lungs were found to tell."""
+        return self.by_lungs is None or _share(points_mm, self.by_lungs) > 0
 
     def side(self, x_mm: float) -> Side | None:
         """The patient's side of a place; None where no lungs were found to tell."""
@@ -71,7 +73,7 @@ def find_chest(upright: Volume) -> Chest:
     points = lungs.points_mm
     mirrored = points[[points[:, 0].argmin(), points[:, 0].argmax()]] * (-1, 1, 1) + (2 * middle, 0, 0)
     start, size = upright.geometry.box_around(np.vstack([points, mirrored]), MARGIN_MM)
-    return Chest(start, size, middle, where=_around(lungs, body, middle))
+    return Chest(start, size, middle, where=_around(lungs, body, middle), by_lungs=_grown(lungs, BY_LUNGS_MM))
 
 
 def _around(lungs: Mask, body: Mask, middle_x_mm: float) -> Mask:
@@ -82,8 +84,19 @@ def _around(lungs: Mask, body: Mask, middle_x_mm: float) -> Mask:
     both = lungs.inside.copy()
     both[z, y, mirrored] = True
     between = np.logical_or.accumulate(both, axis=2) & np.logical_or.accumulate(both[:, :, ::-1], axis=2)[:, :, ::-1]
-    near = ndimage.distance_transform_edt(~between, sampling=lungs.geometry.spacing_mm[::-1]) <= AROUND_MM
-    return Mask(near & body.inside, lungs.geometry)
+    return _grown(Mask(between, lungs.geometry), AROUND_MM) & body
+
+
+def _grown(mask: Mask, by_mm: float) -> Mask:
+    return Mask(ndimage.distance_transform_edt(~mask.inside, sampling=mask.geometry.spacing_mm[::-1]) <= by_mm, mask.geometry)
+
+
+def _share(points_mm: npt.NDArray[np.float64], mask: Mask) -> float:
+    """Of points, shape (n, 3): the share in voxels of a mask."""
+    index = np.round(mask.geometry.to_index(points_mm)).astype(int)
+    within = np.all((index >= 0) & (index < np.array(mask.geometry.size)), axis=1)
+    x, y, z = np.where(within[:, None], index, 0).T
+    return float(np.mean(within & mask.inside[z, y, x]))
 
 
 def _middle_x_mm(body: Mask, lungs: Mask) -> float:

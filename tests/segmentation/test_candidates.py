@@ -168,3 +168,12 @@ def test_what_lies_outside_the_chest_is_listed_but_not_kept():
     found = find_candidates(said(within, beside, across, chest=chest), a_bundle(), CT)
     assert [one.why_not for one in found] == ["", "outside the chest", "outside the chest"]
     assert candidate_at(said(beside, chest=chest), a_bundle(), CT, (-60.0, -40.0, 0.0)).kept
+
+
+def test_what_lies_far_from_both_lungs_is_listed_but_not_kept():
+    """On real planning CTs the network marked parts of the spine and the heart."""
+    chest = Chest((0, 0, 0), GRID.size, 0.0, by_lungs=Mask(GRID.centres()[..., 0] < -20, GRID))
+    beside, far = ((-16.0, 0.0, 0.0), 8.0, 1.0), ((10.0, 0.0, 0.0), 8.0, 1.0)
+    found = find_candidates(said(beside, far, chest=chest), a_bundle(), CT)
+    assert [one.why_not for one in found] == ["", "more than 10 mm from the lungs"]
+    assert candidate_at(said(far, chest=chest), a_bundle(), CT, (10.0, 0.0, 0.0)).kept

@@ -46,6 +46,20 @@ def test_the_chest_is_as_wide_on_the_side_of_a_lung_that_is_filled(upright: Volu
     assert common > 0.8 * np.count_nonzero(chest.where.inside)
 
 
+def test_a_lungs_surface_lies_by_a_lung_and_the_spine_by_none(upright: Volume) -> None:
+    chest = find_chest(upright)
+    assert chest.by_lungs is not None
+    z, y, x = np.argwhere(upright.hu < -500)[::1000].T
+    in_lung = chest.where.inside[z, y, x]
+    assert np.mean(chest.by_lungs.inside[z, y, x][in_lung]) > 0.95
+    middle_z = upright.geometry.size[2] // 2
+    lung_rows = np.flatnonzero((upright.hu[middle_z] < -500) & chest.where.inside[middle_z])
+    back = int(np.unravel_index(lung_rows, upright.hu[middle_z].shape)[0].max())
+    x_of_spine = round((chest.middle_x_mm - upright.geometry.origin_mm[0]) / 2.5)
+    spine = upright.geometry.to_patient([x_of_spine, back, middle_z])[None]
+    assert not chest.reaches_lung(spine)
+
+
 def test_without_lungs_nothing_is_outside_the_chest() -> None:
     grid = Geometry((20, 20, 20), (2.5, 2.5, 2.5))
     chest = find_chest(Volume(np.zeros(grid.shape, np.int16), grid))
