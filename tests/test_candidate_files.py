@@ -40,6 +40,7 @@ def candidate(number: int, start: tuple[int, int, int], score: float, *, kept: b
         longest_axis_mm=10.0,
         side=None,
         spread=None,
+        outlined_from=0.4,
         at_edge=False,
         part=part,
         geometry=GRID,

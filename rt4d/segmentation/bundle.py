@@ -38,6 +38,7 @@ KEYS = (
     "faint_threshold",
     "candidate_score",
     "smallest_cm3",
+    "coarse",
     "members",
     "sha256",
 )
@@ -45,6 +46,19 @@ NAMED_DIGEST = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-fA-F]{64})")
 LARGEST_JSON = 4 << 20
 PATCH = (16, 256)
 """Voxels along each side of a patch."""
+MOST_COARSE = 3.0
+"""How much larger the voxels of a second look may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coarse:
+    """A second look at larger voxels, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
+
+    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in the outline, not in the score only.
+    """
+
+    spacing_mm: float
+    from_cm3: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +67,8 @@ class Bundle:
 
     patch_voxels: x y z; overlap: of neighbouring patches, as a share of one. threshold: of the probability, without and at a point.
     faint_threshold: what reaches only this one is a candidate too, outlined from half its highest probability.
-    candidate_score and smallest_cm3: at least, for a candidate to be kept. members: files of weights whose mean answers.
+    candidate_score and smallest_cm3: at least, for a candidate to be kept. coarse: the second look, None where there is one look only.
+    members: files of weights whose mean answers.
     """
 
     name: str
@@ -65,6 +80,7 @@ class Bundle:
     faint_threshold: float
     candidate_score: float
     smallest_cm3: float
+    coarse: Coarse | None
     network_definition: Mapping[str, Any]
     members: tuple[Path, ...]
     sha256: str
@@ -82,6 +98,9 @@ class Bundle:
             _require_share(getattr(self, name), name, self.name, zero=False)
         if not _is_number(self.smallest_cm3) or self.smallest_cm3 < 0:
             raise InputError("smallest_cm3 must be a number", where=self.name, expected="at least 0", found=self.smallest_cm3)
+        if self.coarse is not None and not self.space.spacing_mm < self.coarse.spacing_mm <= MOST_COARSE * self.space.spacing_mm:
+            expected = f"above {self.space.spacing_mm:g} and at most {MOST_COARSE * self.space.spacing_mm:g}"
+            raise InputError("coarse needs larger voxels", where=self.name, expected=expected, found=self.coarse.spacing_mm)
         if not self.members:
             raise InputError("A bundle needs at least one file of weights", where=self.name)
 
@@ -115,6 +134,7 @@ def read_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         faint_threshold=said["faint_threshold"],
         candidate_score=said["candidate_score"],
         smallest_cm3=said["smallest_cm3"],
+        coarse=_coarse(said["coarse"], where=f"{folder.name}/{METADATA}"),
         network_definition=_definition(inference, where=f"{folder.name}/{INFERENCE}"),
         members=members,
         sha256=digest,
@@ -211,6 +231,14 @@ def _space(said: dict[str, Any], *, where: str) -> Space:
     if not _is_number(said["spacing_mm"]) or not isinstance(window, list) or not all(map(_is_number, window)):
         raise InputError("spacing_mm must be a number and window_hu two", where=where, found=f"{said['spacing_mm']}, {window}")
     return Space(spacing_mm=float(said["spacing_mm"]), window_hu=tuple(map(float, window)))  # type: ignore[arg-type]  # Space counts them
+
+
+def _coarse(said: object, *, where: str) -> Coarse | None:
+    if said is None:
+        return None
+    if not isinstance(said, dict) or set(said) != {"spacing_mm", "from_cm3"} or not all(map(_is_number, said.values())) or said["from_cm3"] < 0:
+        raise InputError("coarse must be null, or say spacing_mm and from_cm3", where=where, expected="numbers", found=said)
+    return Coarse(**said)
 
 
 def _require_levels(patch_voxels: tuple[int, ...], strides: object, where: str) -> None:

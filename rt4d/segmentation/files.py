@@ -62,6 +62,7 @@ def candidate_dict(one: Candidate) -> dict[str, Any]:
         "longest_axis_mm": round(one.longest_axis_mm, 2),
         "side": one.side,
         "spread": None if one.spread is None else round(one.spread, 4),
+        "outlined_from": round(one.outlined_from, 4),
         "at_edge": one.at_edge,
         "kept": one.kept,
         "why_not": one.why_not,

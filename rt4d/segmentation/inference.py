@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,18 +22,21 @@ from rt4d.geometry import Triple
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import Bundle
 from rt4d.segmentation.chest import Chest, find_chest
+from rt4d.segmentation.looks import together
 from rt4d.segmentation.probabilities import Probability
-from rt4d.segmentation.space import Array, click_channel, normalised, to_space
+from rt4d.segmentation.space import Array, Space, click_channel, from_space, normalised, to_space
 from rt4d.volumes import Volume
 
 if TYPE_CHECKING:
     import torch
 
 Bools = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
+Ways = tuple[tuple[int, ...], ...]
 Member = Callable[["torch.Tensor"], "torch.Tensor"]
 """From patches (n, 2: CT and click, z, y, x) to what the network says of them (n, 2: background and tumour, z, y, x), not yet a probability."""
 
-FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
+FLIPS: Ways = ((), (2,), (3,), (4,))
 """As it is, and turned over along z, y and x."""
 MOST_SIDE_BY_SIDE = 8
 """Patches at once on a CPU: each takes some 300 MiB."""
@@ -62,7 +65,8 @@ def probability(
     upright = to_space(volume, bundle.space)
     chest = find_chest(upright)
     if point_mm is None:
-        return _look(upright.crop(chest.start, chest.size), bundle, chest, point_mm=None, flips=flips, progress=progress)
+        low, size = np.array(chest.start), np.array(chest.size)
+        return _look(upright, low, low + size, bundle, chest, point_mm=None, flips=flips, progress=progress)
     return _around(upright, point_mm, bundle, chest, flips=flips, progress=progress)
 
 
@@ -84,8 +88,7 @@ def _around(upright: Volume, point_mm: Triple, bundle: Bundle, chest: Chest, *, 
     size = np.array(upright.geometry.size)
     while True:
         low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
-        window = upright.crop(low.tolist(), (high - low).tolist())
-        found = _look(window, bundle, chest, point_mm=point_mm, flips=flips, progress=progress)
+        found = _look(upright, low, high, bundle, chest, point_mm=point_mm, flips=flips, progress=progress)
         seen = found.lesion_at(point_mm, bundle.threshold_at_point, bundle.faint_threshold)
         if seen is None or not _goes_on(seen[0], more_below=low > 0, more_above=high < size):
             return found
@@ -98,12 +101,59 @@ def _goes_on(lesion: Bools, *, more_below: Bools, more_above: Bools) -> bool:
     return any(more and bool(lesion.take(end, axis=2 - axis).any()) for axis, end, more in ends)
 
 
-def _look(window: Volume, bundle: Bundle, chest: Chest, *, point_mm: Triple | None, flips: bool, progress: Progress | None) -> Probability:
-    """The members' mean and standard deviation in a window, each member after the other (Welford's sums)."""
-    channels = np.stack([normalised(window.hu, bundle.space), click_channel(window.geometry, point_mm)])
+def _look(
+    upright: Volume,
+    low: Index,
+    high: Index,
+    bundle: Bundle,
+    chest: Chest,
+    *,
+    point_mm: Triple | None,
+    flips: bool,
+    progress: Progress | None,
+) -> Probability:
+    """What the members say of a window from `low` up to `high` (x y z); where the bundle has a second look, of both laid together."""
+    window = upright.crop(low.tolist(), (high - low).tolist())
+    views = [_View(window, bundle.space)]
+    if bundle.coarse is not None:
+        space = replace(bundle.space, spacing_mm=bundle.coarse.spacing_mm)
+        views.append(_View(to_space(_holding_a_patch(upright, low, high, bundle, space), space), space))
     ways = FLIPS if flips else FLIPS[:1]
-    ticks = _Ticks(len(bundle.members) * len(ways) * _patches(window.geometry.size, bundle), progress)
-    mean = np.zeros(window.geometry.shape, np.float32)
+    ticks = _Ticks(sum(len(bundle.members) * len(ways) * _patches(view.volume.geometry.size, bundle) for view in views), progress)
+    (values, spread), *others = [_seen(view, bundle, ways, ticks, point_mm=point_mm) for view in views]
+    notes = (chest.note,) if chest.note else ()
+    if bundle.coarse is None:
+        return Probability(values, spread, window.geometry, chest, notes)
+    ((coarse, _),) = others
+    coarse = from_space(coarse, views[1].volume.geometry, window.geometry)
+    threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
+    voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
+    values, scores = together(values, coarse, threshold=threshold, from_voxels=voxels)
+    return Probability(values, spread, window.geometry, chest, notes, scores)
+
+
+def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:
+    """The window, as wide at least as a patch in that space where the CT goes so far: what lies around a lesion helps to tell it."""
+    wanted = np.ceil(np.array(bundle.patch_voxels) * space.spacing_mm / bundle.space.spacing_mm).astype(int)
+    lacking = np.maximum(wanted - (high - low), 0)
+    size = np.array(upright.geometry.size)
+    low, high = np.maximum(low - (lacking + 1) // 2, 0), np.minimum(high + lacking // 2, size)
+    return upright.crop(low.tolist(), (high - low).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A part of a CT on a grid of a space."""
+
+    volume: Volume
+    space: Space
+
+
+def _seen(view: _View, bundle: Bundle, ways: Ways, ticks: _Ticks, *, point_mm: Triple | None) -> tuple[Array, Array | None]:
+    """The members' mean and standard deviation (None of one alone) in a view, each member after the other (Welford's sums)."""
+    geometry = view.volume.geometry
+    channels = np.stack([normalised(view.volume.hu, view.space), click_channel(geometry, point_mm)])
+    mean = np.zeros(geometry.shape, np.float32)
     squares = np.zeros_like(mean)
     count = 0
     with _workers() as workers:
@@ -112,11 +162,10 @@ def _look(window: Volume, bundle: Bundle, chest: Chest, *, point_mm: Triple | No
             off = one - mean
             mean += off / np.float32(count)
             squares += off * (one - mean)
-    spread = np.sqrt(squares / np.float32(count)) if count > 1 else None
-    return Probability(mean, spread, window.geometry, chest, (chest.note,) if chest.note else ())
+    return mean, np.sqrt(squares / np.float32(count)) if count > 1 else None
 
 
-def _answer(chance: _Chance, channels: Array, bundle: Bundle, ways: tuple[tuple[int, ...], ...]) -> Array:
+def _answer(chance: _Chance, channels: Array, bundle: Bundle, ways: Ways) -> Array:
     """One member's probability of tumour: the mean over the ways in which it looks."""
     import torch
 

@@ -89,5 +89,5 @@ def segment(
         candidates = find_candidates(found, model, volume.geometry)
     if keep:
         candidates = only(candidates, keep)
-    notes = (*found.notes, *(FAINT.format(one.number, one.score) for one in candidates if one.kept and one.score < threshold))
+    notes = (*found.notes, *(FAINT.format(one.number, one.score) for one in candidates if one.kept and one.outlined_from < threshold))
     return Segmentation(candidates, volume.geometry, model.name, model.sha256, notes)

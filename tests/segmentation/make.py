@@ -33,6 +33,7 @@ def settings(**changed: Any) -> dict[str, Any]:
         "faint_threshold": 0.5,
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
+        "coarse": None,
     } | changed
 
 
@@ -79,6 +80,7 @@ def a_bundle(**changed: Any) -> Bundle:
         "faint_threshold": 0.5,
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
+        "coarse": None,
         "network_definition": {},
         "members": (Path("none.pt"),),
         "sha256": "0" * 64,

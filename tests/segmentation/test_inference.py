@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ import pytest
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry
 from rt4d.phantom import make_4dct
-from rt4d.segmentation.bundle import bundle_digest, read_bundle
+from rt4d.segmentation import inference
+from rt4d.segmentation.bundle import Coarse, bundle_digest, read_bundle
 from rt4d.segmentation.chest import MARGIN_MM, find_chest
 from rt4d.segmentation.inference import members_of, probability
 from rt4d.segmentation.space import Space, normalised, to_space
@@ -29,6 +31,34 @@ def test_patches_leave_no_trace(members):
     found = probability(volume, a_bundle())
     logit = 40 * (normalised(to_space(volume, SPACE).hu, SPACE) - 0.5)
     assert found.values == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+
+
+def test_a_second_look_scores_and_is_laid_on_the_first_ones_grid(members):
+    """A network that looks at each voxel alone says the same at larger voxels, but for the rim."""
+    members(tissue)
+    volume = balls(GRID, [((10.0, 5.0, 0.0), 20.0)])
+    once, twice = (probability(volume, a_bundle(coarse=coarse)) for coarse in (None, Coarse(spacing_mm=4.0, from_cm3=10.0)))
+    assert once.scores is None
+    assert np.array_equal(twice.values, once.values)
+    far = np.abs(np.linalg.norm(once.geometry.centres() - (10.0, 5.0, 0.0), axis=-1) - 20.0) > 6.0
+    assert twice.scores[far] == pytest.approx(once.values[far], abs=0.01)
+    assert not np.array_equal(twice.scores, once.values)
+
+
+def test_a_large_lesion_that_only_the_second_look_sees_is_found_and_seen_whole_at_a_point(monkeypatch):
+    looks = itertools.cycle([always(0.001), tissue])
+    monkeypatch.setattr(inference, "members_of", lambda _: iter([next(looks)]))
+    grid = Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0))
+    volume = balls(grid, [((0.0, 0.0, 0.0), 50.0)])
+    bundle = a_bundle(threshold=0.4, threshold_at_point=0.4, coarse=Coarse(spacing_mm=4.0, from_cm3=10.0))
+    for point in (None, (0.0, 0.0, 0.0)):
+        found = probability(volume, bundle, point_mm=point)
+        cm3 = np.count_nonzero(found.values >= 0.4) * 2.5**3 / 1000
+        assert cm3 == pytest.approx(volume_cm3(50.0), rel=0.12)  # a rim less: the one look must be sure where the other says nothing
+
+
+def volume_cm3(radius: float) -> float:
+    return float(4 / 3 * np.pi * radius**3 / 1000)
 
 
 def test_members_are_averaged_and_their_spread_is_told(members):
@@ -157,8 +187,6 @@ def tiny(tmp_path_factory):
 def test_a_real_network_says_what_it_says_when_asked_directly(tiny, monkeypatch):
     import torch
 
-    from rt4d.segmentation import inference
-
     monkeypatch.setattr(inference, "_number_type", lambda: torch.float32)
     volume = balls(Geometry((32, 32, 32), (2.5, 2.5, 2.5)), [((40.0, 40.0, 40.0), 15.0)])
     image = torch.from_numpy(np.stack([normalised(volume.hu, SPACE), np.zeros(volume.geometry.shape, np.float32)]))[None]
@@ -193,6 +221,15 @@ def test_progress_ends_where_it_said(members):
     assert len({total for _, _, total in told}) == 1
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
     assert told[-1][1] == told[-1][2] > 20
+
+
+def test_progress_of_two_looks_is_one(members):
+    members(tissue)
+    told = []
+    bundle = a_bundle(coarse=Coarse(spacing_mm=4.0, from_cm3=10.0))
+    probability(balls(GRID, []), bundle, progress=lambda *each: told.append(each))
+    assert len({total for _, _, total in told}) == 1
+    assert told[-1][1] == told[-1][2]
 
 
 def test_import_of_rt4d_loads_no_torch():

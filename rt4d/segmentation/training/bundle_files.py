@@ -18,7 +18,15 @@ from rt4d.segmentation.training.folds import Split
 from rt4d.segmentation.training.options import Options
 
 META_SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
-THRESHOLDS = {"overlap": 0.5, "threshold": 0.5, "threshold_at_point": 0.5, "faint_threshold": 0.15, "candidate_score": 0.5, "smallest_cm3": 0.2}
+THRESHOLDS = {
+    "overlap": 0.5,
+    "threshold": 0.5,
+    "threshold_at_point": 0.5,
+    "faint_threshold": 0.15,
+    "candidate_score": 0.5,
+    "smallest_cm3": 0.2,
+    "coarse": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
