@@ -29,8 +29,9 @@ def card(folder: Path) -> str:
     own, options = metadata["rt4d"], training["options"]
     low, high = own["window_hu"]
     filters = " ".join(map(str, options["filters"]))
+    looks = f", and again at {own['coarse']['spacing_mm']:g} mm for what is large beside a patch" if own["coarse"] else ""
     facts = [
-        f"- Input: CT at {own['spacing_mm']:g} mm (isotropic, upright, LPS; z y x), window {low:g} to {high:g} HU; and a click, or none",
+        f"- Input: CT at {own['spacing_mm']:g} mm (isotropic, upright, LPS; z y x), window {low:g} to {high:g} HU{looks}; and a click, or none",
         "- Output: background and GTV. With a click the lesion there and only that one; without one, all lesions",
         f"- Network: MONAI DynUNet, filters {filters}; {len(own['members'])} member(s), patches of {own['patch'][0]}³ voxels",
         f"- Made with {training['made_with']}, PyTorch {metadata['pytorch_version']}, MONAI {metadata['monai_version']}",
