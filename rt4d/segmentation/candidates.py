@@ -32,10 +32,10 @@ DIRECTIONS = 800
 class Candidate:
     """One connected lesion.
 
-    number: from 1, kept ones first, then by score. score: the mean probability of the surer half of its voxels, 0 to 1, of both looks where the
-    bundle has two. spread: the members' standard deviation of the probability, its mean over the lesion; None of one member alone. outlined_from:
-    the probability at its outline, lower than the bundle's threshold for a faint one. longest_axis_mm: between its farthest voxel
-    centres. side: None where no lungs were found. at_edge: it reaches the edge of the CT or of what was looked at, and may go on beyond.
+    number: from 1, kept ones first, then by score. score: the mean probability of the surer half of its voxels, 0 to 1. spread: the members'
+    standard deviation of the probability, its mean over the lesion; None of one member alone. outlined_from: the probability at its outline,
+    lower than the bundle's threshold for a faint one. longest_axis_mm: between its farthest voxel centres. side: None where no lungs were found.
+    at_edge: it reaches the edge of the CT or of what was looked at, and may go on beyond.
     why_not: '' for a candidate that is kept, else why it is not. part: its mask within its own box; geometry: of the whole CT.
     """
 
@@ -130,7 +130,7 @@ def _candidate(
     x, y, z = grid.to_patient(np.argwhere(lesion)[:, ::-1]).mean(axis=0) if part.is_empty else part.centroid_mm
     return Candidate(
         number=number,
-        score=_score((values if found.scores is None else found.scores[wide])[lesion]),
+        score=_score(values[lesion]),
         volume_cm3=part.volume_cm3,
         centroid_mm=(float(x), float(y), float(z)),
         longest_axis_mm=longest_axis_mm(part),

@@ -128,8 +128,8 @@ def _look(
     coarse = from_space(coarse, views[1].volume.geometry, window.geometry)
     threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
     voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
-    values, scores = together(values, coarse, threshold=threshold, from_voxels=voxels)
-    return Probability(values, spread, window.geometry, chest, notes, scores)
+    values = together(values, coarse, threshold=threshold, from_voxels=voxels)
+    return Probability(values, spread, window.geometry, chest, notes)
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:

@@ -1,4 +1,4 @@
-"""Two looks at one CT: who outlines a lesion and who scores it."""
+"""Two looks at one CT: who outlines a lesion."""
 
 from __future__ import annotations
 
@@ -9,54 +9,42 @@ from rt4d.segmentation.looks import together
 
 SHAPE = (40, 40, 60)
 LARGE, SMALL = np.s_[5:25, 5:25, 5:25], np.s_[10:14, 10:14, 40:44]
-PART = np.s_[5:25, 5:25, 5:10]
-"""A quarter of the large one."""
+PARTS = {share: np.s_[5:25, 5:25, 5 : 5 + round(20 * share)] for share in (0.2, 0.3, 0.6)}
 
 
-def seen(**sure: object) -> np.ndarray:
+def seen(where: tuple[slice, ...] = LARGE, share: float = 0.0) -> np.ndarray:
     values = np.zeros(SHAPE, np.float32)
-    for name, share in sure.items():
-        values[{"large": LARGE, "small": SMALL, "part": PART}[name]] = share
+    values[where] = share
     return values
 
 
-def outlined(fine: np.ndarray, coarse: np.ndarray, *, from_voxels: float = 1000) -> tuple[np.ndarray, np.ndarray]:
-    values, scores = together(fine, coarse, threshold=0.4, from_voxels=from_voxels)
-    assert values.dtype == scores.dtype == np.float32
-    assert np.array_equal(scores, (fine + coarse) / 2)
-    return values, values >= 0.4
-
-
 def test_a_large_lesion_of_which_the_finer_look_knows_a_part_is_outlined_by_both():
-    values, inside = outlined(seen(part=0.9), seen(large=0.9))
-    assert np.array_equal(inside, seen(large=1) > 0)
-    assert values[PART] == pytest.approx(0.9)
-    assert values[LARGE][:, :, 10:] == pytest.approx(0.45)
+    values = together(seen(PARTS[0.3], 0.9), seen(LARGE, 0.9), threshold=0.4, from_voxels=1000)
+    assert values.dtype == np.float32
+    assert np.array_equal(values >= 0.4, seen(LARGE, 1) > 0)
+    assert values[PARTS[0.3]] == pytest.approx(0.9)
+    assert values[5:25, 5:25, 11:25] == pytest.approx(0.45)
 
 
-def test_a_lesion_that_the_finer_look_knows_is_outlined_by_it_alone():
-    fine = seen(large=0.8)
-    fine[5:25, 5:25, 20:25] = 0.1
-    values, _ = outlined(fine, seen(large=0.9))
-    assert np.array_equal(values, fine)
+@pytest.mark.parametrize("known", [0.2, 0.6])
+def test_one_of_which_it_knows_too_little_or_enough_is_outlined_by_the_finer_look_alone(known):
+    fine = seen(PARTS[known], 0.9)
+    assert np.array_equal(together(fine, seen(LARGE, 0.9), threshold=0.4, from_voxels=1000), fine)
 
 
-@pytest.mark.parametrize("small", [0.2, 0.9])
-def test_a_small_lesion_is_outlined_by_the_finer_look_alone(small):
-    fine = seen(small=small)
-    for coarse in (seen(), seen(small=0.9), seen(large=0.9)):
-        values, _ = outlined(fine, coarse)
-        assert values[SMALL] == pytest.approx(small)
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_a_lesion_elsewhere_is_outlined_by_the_finer_look_alone(share):
+    fine = np.maximum(seen(SMALL, share), seen(PARTS[0.3], 0.9))
+    for coarse in (seen(), seen(SMALL, 0.9), seen(LARGE, 0.9)):
+        assert together(fine, coarse, threshold=0.4, from_voxels=1000)[SMALL] == pytest.approx(share)
 
 
 def test_how_large_is_large_is_asked_for():
-    assert outlined(seen(), seen(large=0.9), from_voxels=8000)[1].any()
-    assert not outlined(seen(), seen(large=0.9), from_voxels=8001)[1].any()
-
-
-def test_what_one_look_is_hardly_sure_of_and_the_other_does_not_see_is_none():
-    assert not outlined(seen(), seen(large=0.6))[1].any()
+    fine = seen(PARTS[0.3], 0.9)
+    by_both, alone = (together(fine, seen(LARGE, 0.9), threshold=0.4, from_voxels=least) for least in (8000, 8001))
+    assert (by_both > fine).any()
+    assert np.array_equal(alone, fine)
 
 
 def test_nothing_stays_nothing():
-    assert not outlined(seen(), seen())[0].any()
+    assert not together(seen(), seen(), threshold=0.4, from_voxels=10).any()
