@@ -95,7 +95,7 @@ def deepest(mask: Mask) -> Triple:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A scan with its lesions, and which of them touch next to no lung."""
+    """A scan with its lesions, and which of them have less than a quarter of lung around them."""
 
     name: str
     image: Volume

@@ -1,9 +1,9 @@
 """Two looks at a CT laid together: at the network's own voxels, and at larger ones.
 
 A patch of the network's own voxels holds a large tumour hardly, and what surrounds it not at all: on a real CT a tumour of 358 cm³ on the
-diaphragm was outlined by a third. Seen through larger voxels it is a tumour like others. But outlines are coarse there, small lesions are lost, and
-it is surer of what is none. So lesions are outlined by the finer look; and by the mean of both only where the coarser one found a large one of which
-the finer one knows a part: a quarter at least, and less than half.
+diaphragm was outlined at a point in it with a DSC of 0.49, and with 0.81 when it was seen through larger voxels too. But outlines are coarse
+there, small lesions are lost, and it is surer of what is none. So lesions are outlined by the finer look; and by the mean of both only where the
+coarser one found a large one of which the finer one knows a part: a quarter at least, and less than half.
 """
 
 from __future__ import annotations

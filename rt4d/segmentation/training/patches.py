@@ -80,7 +80,7 @@ class Patches:
 
 
 def buried_lesions(case: Case) -> tuple[int, ...]:
-    """The lesions (1..n) that touch next to no lung, as nodes in the middle of the mediastinum."""
+    """The lesions (1..n) with less than a quarter of lung around them, as nodes in the mediastinum."""
     return tuple(number for number in range(1, case.lesion_count + 1) if _lung_about(case, number) < LEAST_LUNG)
 
 
