@@ -42,6 +42,7 @@ MOST_SIDE_BY_SIDE = 8
 """Patches at once on a CPU: each takes some 300 MiB."""
 ON_A_GPU = 4
 """Patches at once there."""
+BY_BOTH = "a large lesion was outlined with the help of a coarser look, which may take neighbours for part of it: check its borders"
 BLEND_SIGMA = 0.125
 """Of a patch: the width of the Gaussian by which patches are weighted, as in nnU-Net."""
 
@@ -128,8 +129,10 @@ def _look(
     coarse = from_space(coarse, views[1].volume.geometry, window.geometry)
     threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
     voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
-    values = together(values, coarse, threshold=threshold, from_voxels=voxels)
-    return Probability(values, spread, window.geometry, chest, notes)
+    both = together(values, coarse, threshold=threshold, from_voxels=voxels)
+    if not np.array_equal(both, values):
+        notes = (*notes, BY_BOTH)
+    return Probability(both, spread, window.geometry, chest, notes)
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:

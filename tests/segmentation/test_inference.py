@@ -50,6 +50,7 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
         found = probability(volume, bundle, point_mm=point)
         cm3 = np.count_nonzero(found.values >= 0.4) * 2.5**3 / 1000
         assert cm3 == pytest.approx(volume_cm3(50.0), rel=0.12)  # a rim less: the one look must be sure where the other says nothing
+        assert any("check its borders" in note for note in found.notes)
 
 
 def volume_cm3(radius: float) -> float:
