@@ -28,6 +28,8 @@ INNER_SHARE, INNER_SMOOTH = 0.98, 5.0
 """A voxel lies inside a lesion from this share on; a lesion of so many voxels inside weighs a half."""
 SMALL_FIRST = -0.25
 """Power of its volume by which one of a case's lesions is chosen: of 1 cm³ three times as often as of 100, which lies in more patches anyway."""
+LARGE_FIRST = 0.25
+"""The same of patches seen from afar, which are there for large ones."""
 OFF_CENTRE = 0.3
 """How far from a patch's middle the lesion's voxel may lie, in edges."""
 BODY_HU = -350
@@ -98,9 +100,9 @@ def random_patch(case: Case, rng: np.random.Generator, *, space: Space, edge: in
 
     Without a click, buried lesions are unknown: the network learns neither to mark nor to pass over what cannot be seen.
     """
-    centre = _centre(case, rng, edge)
     pose = random_pose(rng)
-    hu = other_scanner(taken(case.hu, centre, pose, edge=edge, outside=AIR_HU), rng, spacing_mm=space.spacing_mm)
+    centre = _centre(case, rng, edge, pose)
+    hu = other_scanner(taken(case.hu, centre, pose, edge=edge, outside=AIR_HU), rng, spacing_mm=space.spacing_mm * pose.voxel)
     lesion = _lesion_to_click(case, centre, edge, rng) if rng.random() < CLICKED else None
     patch = _patch(case, hu, centre, pose, lesion=lesion, rng=rng, space=space)
     label = patch.label
@@ -127,8 +129,9 @@ def _patch(
     places = np.argwhere(share >= 0.5)
     if lesion is not None and not len(places):  # turned out of the patch, or of partial voxels only: as without a click
         share, lesion = _share(case, None, centre, pose, edge), None
-    grid = Geometry((edge,) * 3, (space.spacing_mm,) * 3)
-    click = click_channel(grid, _click(places, rng, space.spacing_mm) if lesion is not None else None)
+    spacing_mm = space.spacing_mm * pose.voxel
+    grid = Geometry((edge,) * 3, (spacing_mm,) * 3)
+    click = click_channel(grid, _click(places, rng, spacing_mm) if lesion is not None else None)
     return Patch(np.stack([normalised(hu, space), click]), np.ascontiguousarray(share[None]), lesion is not None)
 
 
@@ -144,12 +147,12 @@ def _click(places: npt.NDArray[np.intp], rng: np.random.Generator, spacing_mm: f
     return float(x), float(y), float(z)
 
 
-def _centre(case: Case, rng: np.random.Generator, edge: int) -> npt.NDArray[np.float64]:
+def _centre(case: Case, rng: np.random.Generator, edge: int, pose: Pose) -> npt.NDArray[np.float64]:
     """The voxel (z y x) about which the patch lies."""
     if case.lesion_count and rng.random() < NEAR_A_LESION:
-        often = np.power(case.volumes_cm3, SMALL_FIRST)
+        often = np.power(case.volumes_cm3, SMALL_FIRST if pose.voxel == 1 else LARGE_FIRST)
         places = np.argwhere(case.owner == 1 + rng.choice(case.lesion_count, p=often / often.sum()))
-        return np.asarray(places[rng.integers(len(places))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * edge)
+        return np.asarray(places[rng.integers(len(places))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * edge * pose.voxel)
     coarse = case.hu[::4, ::4, ::4] > BODY_HU
     if not coarse.any():
         return np.asarray(rng.uniform(0, case.hu.shape))

@@ -91,7 +91,7 @@ def test_small_lesions_are_centred_on_more_often_than_large_ones() -> None:
     owner[2:4, 2:4, 2:4], owner[20:38, 20:38, 20:38] = 1, 2
     lesions[owner > 0] = 255
     case = Case(hu=np.full(grid.shape, -800, np.int16), lesions=lesions, owner=owner, geometry=grid, patient="P")
-    centres = [module._centre(case, np.random.default_rng(seed), 8) for seed in range(300)]
+    centres = [module._centre(case, np.random.default_rng(seed), 8, straight()) for seed in range(300)]
     small = sum(bool((np.abs(centre - 3) < 4).all()) for centre in centres)
     assert 140 < small < 190  # 168 expected
 
@@ -137,6 +137,27 @@ def test_a_flipped_patch_is_the_patch_flipped() -> None:
     values = np.random.default_rng(0).normal(size=(20, 20, 20)).astype(np.float32)
     flipped = taken(values, np.array([10.0, 10, 10]), Pose(np.diag([1.0, 1.0, -1.0])), edge=8, outside=0)
     np.testing.assert_array_equal(flipped[:, :, ::-1], taken(values, np.array([10.0, 10, 10]), straight(), edge=8, outside=0))
+
+
+def test_a_patch_seen_from_afar_shows_more_of_the_case_through_larger_voxels_and_the_click_in_mm() -> None:
+    case = balls(3, lesions=4)
+    far = Pose(np.diag([1.6, 1.6, 1.6]), 1.6)
+    centre = np.argwhere(case.owner == 1).mean(axis=0)
+    near_share, far_share = (taken(case.lesions, centre, pose, edge=32, outside=0.0).sum() for pose in (straight(), far))
+    assert far_share * 1.6**3 == pytest.approx(case.lesions.sum(dtype=float), rel=0.05)
+    assert far_share < near_share
+    clicks = []
+    for pose in (straight(), far):
+        hu = taken(case.hu, centre, pose, edge=32, outside=-1000.0)
+        clicks.append(module._patch(case, hu, centre, pose, lesion=1, rng=np.random.default_rng(0), space=SPACE).image[1])
+    assert clicks[1].sum() * 1.6**3 == pytest.approx(clicks[0].sum(), rel=0.05)
+
+
+def test_three_patches_in_ten_are_seen_from_afar() -> None:
+    poses = [random_pose(np.random.default_rng(seed)) for seed in range(400)]
+    far = [pose for pose in poses if pose.voxel > 1]
+    assert 0.2 < len(far) / len(poses) < 0.4
+    assert all(1.3 <= pose.voxel <= 2 and np.allclose(np.abs(pose.matrix), np.eye(3) * pose.voxel) for pose in far)
 
 
 def test_another_scanner_keeps_shape_and_mean() -> None:
