@@ -3,6 +3,7 @@
     python benchmarks/synthetic_scans.py DATA HELD --scans 120 --seed 900000 --part held
     python benchmarks/segmentation.py scans HELD [--bundle NAME] [--hosts generated] [--card BUNDLE]
     python benchmarks/segmentation.py real DATA [--bundle NAME] [--card BUNDLE]
+    python benchmarks/segmentation.py speed DATA
     python benchmarks/segmentation.py thresholds CASES --held-back TRAINING/fold0/cases.json --bundle NAME
 
 The whole of `rt4d.segment` is run, as a user would. A candidate is *on* a lesion where at least a tenth of it lies there; a lesion is *found* where
@@ -10,6 +11,8 @@ the kept candidates on it hold at least a tenth of it; a kept candidate on no le
 of the union of the candidates on a lesion; a lesion that was not found counts with DSC 0 and no HD95. 'At a point' is `--point` at the voxel deepest
 inside the lesion. A lesion here is a connected piece; of the real CTs it is the physician's whole GTV (ROI), in one piece or ten. Chests
 `generated-…` are formulas of their own seeds; `thorax_no_tumour` is the one real chest, which training saw too, bent otherwise.
+
+`speed` is the command line, from a CT of 512×512×134 to all files, and from one of 300 slices; beside it the same network with MONAI alone.
 
 `thresholds` tells what a bundle's thresholds are chosen by: CASES is the folder that it was trained on and cases.json the list that `rt4d train`
 leaves beside its checkpoints, so that only scans are looked at that it never learnt from, and none that the other two report on.
@@ -20,20 +23,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from itv import real_ct
+from itv import real_ct, watched
 from scipy import ndimage
 
 import rt4d
 from rt4d.agreement import BY_VOLUME, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
 from rt4d.agreement.detection import ALL, Detection
 from rt4d.errors import InputError
-from rt4d.geometry import Triple
+from rt4d.geometry import Geometry, Triple
+from rt4d.images import write_volume
 from rt4d.segmentation.bundle import Bundle, read_bundle
 from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates
 from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
@@ -45,6 +50,7 @@ from rt4d.volumes import Mask, Volume
 
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
 THRESHOLDS, FAINT, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.05, 0.1, 0.15, 0.2), (0.1, 0.2, 0.3)
+MONAI_ALONE = Path(__file__).with_name("monai_alone.py")
 RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -234,9 +240,40 @@ def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
             print(f"  from {smallest:g} cm³, sensitivity at false positives per scan: " + ";  ".join(said))
 
 
+def speed(data: Path) -> bool:
+    """The quicker of two runs of each job; whether that of 134 slices took at most 20 s and none of ours 4 GiB. The peer runs once."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        ct = rt4d.read_ct(data / "lung1_001").volume
+        usual, long = write_volume(folder / "ct.nii.gz", ct), write_volume(folder / "long.nii.gz", stretched(ct, 300))
+        segment, alone = [sys.executable, "-m", "rt4d", "segment"], [sys.executable, str(MONAI_ALONE)]
+        ours = [_timed("rt4d segment, DICOM", [*segment, str(data / "lung1_001"), "--out"], folder, runs=2)]
+        ours += [_timed(f"rt4d segment, {path.name}", [*segment, str(path), "--out"], folder, runs=2) for path in (usual, long)]
+        peer, _ = _timed("MONAI alone, ct.nii.gz", [*alone, str(usual)], folder, runs=1)
+    print(f"MONAI alone takes {peer / ours[1][0]:.1f} times as long")
+    return ours[0][0] <= 20 and all(gib <= 4 for _, gib in ours)
+
+
+def _timed(name: str, command: list[str], folder: Path, *, runs: int) -> tuple[float, float]:
+    """Seconds of the quickest run, and the most GiB of any."""
+    seen = [watched([*command, str(folder / f"{name}, {run}.nii.gz")]) for run in range(runs)]
+    if any(code for *_, code in seen):
+        raise SystemExit(f"{name} failed")
+    seconds, gib = min(seconds for seconds, *_ in seen), max(gib for _, gib, _ in seen)
+    print(f"{name:<30}{seconds:7.1f} s{gib:7.2f} GiB", flush=True)
+    return seconds, gib
+
+
+def stretched(ct: Volume, slices: int) -> Volume:
+    """The CT on so many slices, nearest ones repeated, as thick as they were."""
+    nearest = np.arange(slices) * len(ct.hu) // slices
+    x, y, _ = ct.geometry.size
+    return Volume(ct.hu[nearest], Geometry((x, y, slices), ct.geometry.spacing_mm, ct.geometry.origin_mm, ct.geometry.direction))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("scans", "real", "thresholds"))
+    parser.add_argument("which", choices=("scans", "real", "speed", "thresholds"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--bundle")
     parser.add_argument("--hosts", default="", help="scans whose chest has this in its name: generated, thorax_no_tumour")
@@ -248,6 +285,8 @@ def main() -> None:
         names = json.loads(given.held_back.read_text(encoding="utf-8"))["held_back"]
         thresholds(given.data, names[: given.most], read_bundle(given.bundle))
         return
+    if given.which == "speed":
+        sys.exit(0 if speed(given.data) else 1)
     scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
     some = (scan for _, scan in zip(range(given.most), scans, strict=False))
     title = f"`benchmarks/segmentation.py {' '.join(part for part in (given.which, given.hosts and f'--hosts {given.hosts}') if part)}`"

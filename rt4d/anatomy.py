@@ -67,8 +67,17 @@ def lungs(volume: Volume) -> Mask:
 
     Refused (InputError) where no lungs are found: less than 150 cm³ of them, or values that are not HU.
     """
+    return lungs_and_body(volume)[0]
+
+
+def lungs_and_body(volume: Volume) -> tuple[Mask, Mask]:
+    """As `lungs` and `body` give them, in little more than the time of one."""
     upright = _upright(volume)
     inside = _body(upright)
+    return upright.on_grid(_lungs(upright, inside)), upright.on_grid(inside)
+
+
+def _lungs(upright: _Upright, inside: Bools) -> Bools:
     air = (upright.hu < LUNG_HU) & inside
     airways = _airways(upright, inside)
     found = _lung_parts(air & ~_walls(airways), upright)
@@ -79,7 +88,7 @@ def lungs(volume: Volume) -> Mask:
             found=f"{np.count_nonzero(found) * upright.voxel_cm3:.0f} cm³",
             do="Check that the CT shows a thorax in Hounsfield units",
         )
-    return upright.on_grid(_filled(found, upright) & ~airways)
+    return _filled(found, upright) & ~airways
 
 
 def _upright(volume: Volume) -> _Upright:

@@ -65,7 +65,7 @@ def find_chest(upright: Volume) -> Chest:
     it is the whole grid, and the note says so.
     """
     try:
-        lungs, body = anatomy.lungs(upright), anatomy.body(upright)
+        lungs, body = anatomy.lungs_and_body(upright)
         middle = _middle_x_mm(body, lungs)
     except InputError as error:
         note = f"{error.what}: lesions are sought in all of the image, and sides are not told"
@@ -88,7 +88,11 @@ def _around(lungs: Mask, body: Mask, middle_x_mm: float) -> Mask:
 
 
 def _grown(mask: Mask, by_mm: float) -> Mask:
-    return Mask(ndimage.distance_transform_edt(~mask.inside, sampling=mask.geometry.spacing_mm[::-1]) <= by_mm, mask.geometry)
+    start, size = mask.box(by_mm)
+    window = tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))
+    grown = np.zeros_like(mask.inside)
+    grown[window] = ndimage.distance_transform_edt(~mask.inside[window], sampling=mask.geometry.spacing_mm[::-1]) <= by_mm
+    return Mask(grown, mask.geometry)
 
 
 def _share(points_mm: npt.NDArray[np.float64], mask: Mask) -> float:

@@ -8,7 +8,7 @@ take several patches, so that a machine gives the same answer every time, on any
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from rt4d.rois import Progress
 from rt4d.segmentation.bundle import Bundle
 from rt4d.segmentation.chest import Chest, find_chest
 from rt4d.segmentation.looks import together
+from rt4d.segmentation.network import imported_beside
 from rt4d.segmentation.probabilities import Probability
 from rt4d.segmentation.space import Array, Space, click_channel, from_space, normalised, to_space
 from rt4d.volumes import Volume
@@ -63,8 +64,9 @@ def probability(
     if point_mm is not None and not volume.geometry.contains(np.array(point_mm)):
         do = "Points are patient coordinates in mm (LPS): x to the left, y back, z up"
         raise InputError("The point lies outside the CT", found=_text(point_mm), do=do)
-    upright = to_space(volume, bundle.space)
-    chest = find_chest(upright)
+    with imported_beside():
+        upright = to_space(volume, bundle.space)
+        chest = find_chest(upright)
     if point_mm is None:
         low, size = np.array(chest.start), np.array(chest.size)
         return _look(upright, low, low + size, bundle, chest, point_mm=None, flips=flips, progress=progress)
@@ -121,18 +123,17 @@ def _look(
         views.append(_View(to_space(_holding_a_patch(upright, low, high, bundle, space), space), space))
     ways = FLIPS if flips else FLIPS[:1]
     ticks = _Ticks(sum(len(bundle.members) * len(ways) * _patches(view.volume.geometry.size, bundle) for view in views), progress)
-    (values, spread), *others = [_seen(view, bundle, ways, ticks, point_mm=point_mm) for view in views]
+    first, *others = _seen(views, bundle, ways, ticks, point_mm=point_mm)
     notes = (chest.note,) if chest.note else ()
     if bundle.coarse is None:
-        return Probability(values, spread, window.geometry, chest, notes)
-    ((coarse, _),) = others
-    coarse = from_space(coarse, views[1].volume.geometry, window.geometry)
+        return Probability(first.mean, first.spread, window.geometry, chest, notes)
+    coarse = from_space(others[0].mean, views[1].volume.geometry, window.geometry)
     threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
     voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
-    both = together(values, coarse, threshold=threshold, from_voxels=voxels)
-    if not np.array_equal(both, values):
+    both = together(first.mean, coarse, threshold=threshold, from_voxels=voxels)
+    if not np.array_equal(both, first.mean):
         notes = (*notes, BY_BOTH)
-    return Probability(both, spread, window.geometry, chest, notes)
+    return Probability(both, first.spread, window.geometry, chest, notes)
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:
@@ -151,21 +152,40 @@ class _View:
     volume: Volume
     space: Space
 
+    def channels(self, point_mm: Triple | None) -> Array:
+        """What the network takes: CT and click, shape (2, z, y, x)."""
+        return np.stack([normalised(self.volume.hu, self.space), click_channel(self.volume.geometry, point_mm)])
 
-def _seen(view: _View, bundle: Bundle, ways: Ways, ticks: _Ticks, *, point_mm: Triple | None) -> tuple[Array, Array | None]:
-    """The members' mean and standard deviation (None of one alone) in a view, each member after the other (Welford's sums)."""
-    geometry = view.volume.geometry
-    channels = np.stack([normalised(view.volume.hu, view.space), click_channel(geometry, point_mm)])
-    mean = np.zeros(geometry.shape, np.float32)
-    squares = np.zeros_like(mean)
-    count = 0
+
+class _Mean:
+    """Mean and standard deviation of what comes one after the other (Welford's sums), float32."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.mean = np.zeros(shape, np.float32)
+        self._squares = np.zeros(shape, np.float32)
+        self._count = 0
+
+    def add(self, one: Array) -> None:
+        self._count += 1
+        off = one - self.mean
+        self.mean += off / np.float32(self._count)
+        self._squares += off * (one - self.mean)
+
+    @property
+    def spread(self) -> Array | None:
+        """None of one alone."""
+        return np.sqrt(self._squares / np.float32(self._count)) if self._count > 1 else None
+
+
+def _seen(views: Sequence[_View], bundle: Bundle, ways: Ways, ticks: _Ticks, *, point_mm: Triple | None) -> list[_Mean]:
+    """What the members say of each view; every member, read once, looks at all of them."""
+    images = [view.channels(point_mm) for view in views]
+    found = [_Mean(view.volume.geometry.shape) for view in views]
     with _workers() as workers:
-        for count, member in enumerate(members_of(bundle), start=1):
-            one = _answer(_Chance(member, workers, ticks), channels, bundle, ways)
-            off = one - mean
-            mean += off / np.float32(count)
-            squares += off * (one - mean)
-    return mean, np.sqrt(squares / np.float32(count)) if count > 1 else None
+        for member in members_of(bundle):
+            for image, mean in zip(images, found, strict=True):
+                mean.add(_answer(_Chance(member, workers, ticks), image, bundle, ways))
+    return found
 
 
 def _answer(chance: _Chance, channels: Array, bundle: Bundle, ways: Ways) -> Array:

@@ -7,10 +7,13 @@ state_dict in half precision, loaded as data (`weights_only`).
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import pickle
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +50,23 @@ def definition(*, deep_supervision: bool = False, filters: Sequence[int] = FILTE
         "deep_supr_num": min(2, levels - 2),
         "res_block": False,
     }
+
+
+@contextlib.contextmanager
+def imported_beside() -> Iterator[None]:
+    """Import PyTorch and MONAI, which takes seconds, in a thread beside what is done here, which must import neither of them itself."""
+    thread = threading.Thread(target=_import, name="rt4d imports")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _import() -> None:
+    with contextlib.suppress(Exception):  # whoever needs them meets it again
+        importlib.import_module("monai.networks.nets.dynunet")
+        importlib.import_module("monai.inferers.utils")
 
 
 def build(definition: Mapping[str, Any]) -> torch.nn.Module:

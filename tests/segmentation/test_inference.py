@@ -33,7 +33,7 @@ def test_patches_leave_no_trace(members):
     assert found.values == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
 
 
-def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the_second_also_at_a_point(monkeypatch):
+def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the_second_also_at_a_point(members):
     def in_part(patches):
         import torch
 
@@ -42,7 +42,11 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
         return answer
 
     looks = itertools.cycle([in_part, tissue])
-    monkeypatch.setattr(inference, "members_of", lambda _: iter([next(looks)]))
+
+    def in_turn(patches):  # of one patch each
+        return next(looks)(patches)
+
+    members(in_turn)
     grid = Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0))
     volume = balls(grid, [((0.0, 0.0, 0.0), 50.0)])
     bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=Coarse(spacing_mm=4.0, from_cm3=10.0))

@@ -73,7 +73,7 @@ def _near_body(volume: Volume) -> Volume:
 
 
 def _host(volume: Volume, name: str) -> Host:
-    lungs, body = anatomy.lungs(volume), anatomy.body(volume)
+    lungs, body = anatomy.lungs_and_body(volume)
     tissue = _tissues(volume, lungs, body)
     carina = _carina_slice(tissue, lungs.inside, volume.geometry.spacing_mm[0])
     hu = np.clip(np.rint(volume.hu), -1024, 3071).astype(np.int16)
