@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -54,11 +54,13 @@ MOST_COARSE = 3.0
 class Coarse:
     """A second look at larger voxels, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
 
-    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say, where the first look knows a part of it.
+    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the first look knows less than half of it.
+    score_share: its part in every candidate's score, 0 to 1.
     """
 
     spacing_mm: float
     from_cm3: float
+    score_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class Bundle:
         if self.coarse is not None and not self.space.spacing_mm < self.coarse.spacing_mm <= MOST_COARSE * self.space.spacing_mm:
             expected = f"above {self.space.spacing_mm:g} and at most {MOST_COARSE * self.space.spacing_mm:g}"
             raise InputError("coarse needs larger voxels", where=self.name, expected=expected, found=self.coarse.spacing_mm)
+        if self.coarse is not None:
+            _require_share(self.coarse.score_share, "coarse.score_share", self.name)
         if not self.members:
             raise InputError("A bundle needs at least one file of weights", where=self.name)
 
@@ -236,8 +240,9 @@ def _space(said: dict[str, Any], *, where: str) -> Space:
 def _coarse(said: object, *, where: str) -> Coarse | None:
     if said is None:
         return None
-    if not isinstance(said, dict) or set(said) != {"spacing_mm", "from_cm3"} or not all(map(_is_number, said.values())) or said["from_cm3"] < 0:
-        raise InputError("coarse must be null, or say spacing_mm and from_cm3", where=where, expected="numbers", found=said)
+    names = {each.name for each in fields(Coarse)}
+    if not isinstance(said, dict) or set(said) != names or not all(map(_is_number, said.values())) or said["from_cm3"] < 0:
+        raise InputError("coarse must be null, or say spacing_mm, from_cm3 and score_share", where=where, expected="numbers", found=said)
     return Coarse(**said)
 
 

@@ -32,10 +32,10 @@ DIRECTIONS = 800
 class Candidate:
     """One connected lesion.
 
-    number: from 1, kept ones first, then by score. score: the mean probability of the surer half of its voxels, 0 to 1. spread: the members'
-    standard deviation of the probability, its mean over the lesion; None of one member alone. outlined_from: the probability at its outline,
-    lower than the bundle's threshold for a faint one. longest_axis_mm: between its farthest voxel centres. side: None where no lungs were found.
-    at_edge: it reaches the edge of the CT or of what was looked at, and may go on beyond.
+    number: from 1, kept ones first, then by score. score: the mean probability of the surer half of its voxels, 0 to 1, of both looks where the
+    bundle has two. spread: the members' standard deviation of the probability, its mean over the lesion; None of one member alone. outlined_from:
+    the probability at its outline, lower than the bundle's threshold for a faint one. longest_axis_mm: between its farthest voxel
+    centres. side: None where no lungs were found. at_edge: it reaches the edge of the CT or of what was looked at, and may go on beyond.
     why_not: '' for a candidate that is kept, else why it is not. part: its mask within its own box; geometry: of the whole CT.
     """
 
@@ -76,14 +76,18 @@ class Candidate:
 
 
 def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple[Candidate, ...]:
-    """All connected lesions above the bundle's thresholds, on the CT's grid: those that are kept first, then by falling score."""
+    """All connected lesions above the bundle's thresholds, on the CT's grid: those that are kept first, then by falling score.
+
+    What reaches the faint threshold only is one where its score, of both looks, reaches that too.
+    """
     lesions = found.lesions(bundle.threshold, bundle.faint_threshold)
     boxes = ndimage.find_objects(lesions.numbers)
     each = [
         _candidate(found, lesions.numbers, number, box, level, onto)
         for number, (box, level) in enumerate(zip(boxes, lesions.levels, strict=True), start=1)
     ]
-    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in each]
+    either = [one for one in each if one.outlined_from >= bundle.threshold or one.score >= bundle.faint_threshold]
+    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in either]
     return _numbered(judged)
 
 
@@ -130,7 +134,7 @@ def _candidate(
     x, y, z = grid.to_patient(np.argwhere(lesion)[:, ::-1]).mean(axis=0) if part.is_empty else part.centroid_mm
     return Candidate(
         number=number,
-        score=_score(values[lesion]),
+        score=_score((values if found.scores is None else found.scores[wide])[lesion]),
         volume_cm3=part.volume_cm3,
         centroid_mm=(float(x), float(y), float(z)),
         longest_axis_mm=longest_axis_mm(part),

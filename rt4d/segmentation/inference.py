@@ -133,7 +133,8 @@ def _look(
     both = together(first.mean, coarse, threshold=threshold, from_voxels=voxels)
     if not np.array_equal(both, first.mean):
         notes = (*notes, BY_BOTH)
-    return Probability(both, first.spread, window.geometry, chest, notes)
+    share = np.float32(bundle.coarse.score_share)
+    return Probability(both, first.spread, window.geometry, chest, notes, scores=(1 - share) * both + share * coarse)
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:

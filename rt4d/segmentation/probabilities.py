@@ -36,7 +36,7 @@ class Probability:
     """The mean over members of the probability of tumour, and their standard deviation (None of one member alone), float32 z y x.
 
     The spread is that at the network's own voxels. geometry: the part of the upright grid that the network was shown. chest: the midline.
-    notes: what to know when reading it.
+    notes: what to know when reading it. scores: by what lesions are scored, where there were two looks; None: by the values.
     """
 
     values: Array
@@ -44,9 +44,10 @@ class Probability:
     geometry: Geometry
     chest: Chest
     notes: tuple[str, ...] = ()
+    scores: Array | None = None
 
     def __post_init__(self) -> None:
-        for values in (self.values, self.spread):
+        for values in (self.values, self.spread, self.scores):
             if values is not None and values.shape != self.geometry.shape:
                 raise GeometryError("A probability must have its grid's shape", expected=self.geometry.shape, found=values.shape)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,21 @@ def test_a_faint_lesion_is_a_candidate_outlined_at_half_its_peak_and_not_kept():
     assert found[1].centroid_mm == pytest.approx((0.0, 0.0, 0.0), abs=0.3)
     assert found[1].why_not == "score below 0.5"
     assert [one.outlined_from for one in found] == [0.5, pytest.approx(0.15, abs=0.01)]
+
+
+def test_a_lesion_is_scored_by_both_looks_and_outlined_by_one():
+    found = said(((0.0, 0.0, 0.0), 10.0, 1.0))
+    both = replace(found, scores=found.values * np.float32(0.6))
+    (one,), (other,) = (find_candidates(each, a_bundle(), CT) for each in (found, both))
+    assert other.score == pytest.approx(0.6 * one.score)
+    assert np.array_equal(one.mask.inside, other.mask.inside)
+
+
+def test_a_faint_lesion_that_both_looks_do_not_bear_out_is_no_candidate_and_a_sure_one_still_is():
+    for share, left in ((0.3, 0), (1.0, 1)):
+        found, bundle = said(((0.0, 0.0, 0.0), 10.0, share)), a_bundle(faint_threshold=0.15)
+        assert len(find_candidates(found, bundle, CT)) == 1
+        assert len(find_candidates(replace(found, scores=found.values * np.float32(0.1)), bundle, CT)) == left
 
 
 def test_the_lesser_of_two_faint_peaks_that_hang_together_is_not_outlined_with_the_other():

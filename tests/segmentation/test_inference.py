@@ -49,7 +49,7 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
     members(in_turn)
     grid = Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0))
     volume = balls(grid, [((0.0, 0.0, 0.0), 50.0)])
-    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=Coarse(spacing_mm=4.0, from_cm3=10.0))
+    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=Coarse(spacing_mm=4.0, from_cm3=10.0, score_share=0.0))
     for point in (None, (0.0, 0.0, 0.0)):
         found = probability(volume, bundle, point_mm=point)
         cm3 = np.count_nonzero(found.values >= 0.4) * 2.5**3 / 1000
@@ -226,7 +226,7 @@ def test_progress_ends_where_it_said(members):
 def test_progress_of_two_looks_is_one(members):
     members(tissue)
     told = []
-    bundle = a_bundle(coarse=Coarse(spacing_mm=4.0, from_cm3=10.0))
+    bundle = a_bundle(coarse=Coarse(spacing_mm=4.0, from_cm3=10.0, score_share=0.0))
     probability(balls(GRID, []), bundle, progress=lambda *each: told.append(each))
     assert len({total for _, _, total in told}) == 1
     assert told[-1][1] == told[-1][2]
