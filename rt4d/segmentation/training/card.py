@@ -29,7 +29,7 @@ def card(folder: Path) -> str:
     own, options = metadata["rt4d"], training["options"]
     low, high = own["window_hu"]
     filters = " ".join(map(str, options["filters"]))
-    looks = f", and again at {own['coarse']['spacing_mm']:g} mm for what is large beside a patch" if own["coarse"] else ""
+    looks = f", and again at {own['coarse']['spacing_mm']:g} mm, for scores and for what is large beside a patch" if own["coarse"] else ""
     facts = [
         f"- Input: CT at {own['spacing_mm']:g} mm (isotropic, upright, LPS; z y x), window {low:g} to {high:g} HU{looks}; and a click, or none",
         "- Output: background and GTV. With a click the lesion there and only that one; without one, all lesions",
