@@ -86,8 +86,8 @@ def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple
         _candidate(found, lesions.numbers, number, box, level, onto)
         for number, (box, level) in enumerate(zip(boxes, lesions.levels, strict=True), start=1)
     ]
-    either = [one for one in each if one.outlined_from >= bundle.threshold or one.score >= bundle.faint_threshold]
-    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in either]
+    borne_out = [one for one in each if one.outlined_from >= bundle.threshold or one.score >= bundle.faint_threshold]
+    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in borne_out]
     return _numbered(judged)
 
 

@@ -57,6 +57,19 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
         assert any("check its borders" in note for note in found.notes)
 
 
+def test_the_second_look_has_its_part_in_scores_and_in_small_outlines_none(members):
+    looks = itertools.cycle([always(0.2), always(0.8)])
+
+    def in_turn(patches):  # of one patch each
+        return next(looks)(patches)
+
+    members(in_turn)
+    bundle = a_bundle(patch_voxels=(96, 96, 96), coarse=Coarse(spacing_mm=4.0, from_cm3=1e6, score_share=0.25))
+    found = probability(balls(GRID, []), bundle)
+    assert found.values == pytest.approx(0.2, abs=1e-5)
+    assert found.scores == pytest.approx(0.75 * 0.2 + 0.25 * 0.8, abs=1e-5)
+
+
 def volume_cm3(radius: float) -> float:
     return float(4 / 3 * np.pi * radius**3 / 1000)
 
