@@ -57,7 +57,17 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
         assert any("check its borders" in note for note in found.notes)
 
 
-def test_the_second_look_has_its_part_in_scores_and_in_small_outlines_none(members):
+def test_the_second_look_is_laid_on_the_grid_of_the_first(members):
+    """A network that looks at each voxel alone says the same at larger voxels, but for the rim."""
+    members(tissue)
+    volume = balls(GRID, [((10.0, 5.0, 0.0), 20.0)])
+    found = probability(volume, a_bundle(coarse=Coarse(spacing_mm=4.0, from_cm3=1e6, score_share=1.0)))
+    off = np.linalg.norm(found.geometry.centres() - (10.0, 5.0, 0.0), axis=-1)
+    assert found.scores[np.abs(off - 20.0) > 6.0] == pytest.approx(found.values[np.abs(off - 20.0) > 6.0], abs=0.01)
+    assert found.geometry.centres()[found.scores > 0.5].mean(axis=0) == pytest.approx((10.0, 5.0, 0.0), abs=0.3)
+
+
+def test_the_second_look_has_its_part_in_scores_and_none_in_outlines_of_what_is_not_large(members):
     looks = itertools.cycle([always(0.2), always(0.8)])
 
     def in_turn(patches):  # of one patch each
