@@ -24,8 +24,7 @@ Result = TypeVar("Result")
 class Raster:
     """HU at the reference phase on an even grid along the image's own axes; beyond it the outermost values go on.
 
-    values: shape z y x. Across slices by a cubic spline where `cubic` (values are then its coefficients, see `splined`), otherwise linear;
-    within slices linear.
+    values: shape z y x. Looked up by a cubic spline where `cubic` (values are then its coefficients, see `splined`), otherwise linear.
     """
 
     values: npt.NDArray[np.float32]
@@ -34,13 +33,16 @@ class Raster:
 
     def look_up(self, x: Array, y: Array, z: Array) -> npt.NDArray[np.float32]:
         """HU at points of the reference, in their common shape."""
-        (i, fx), (j, fy), (k, fz) = (_cell(index, n) for index, n in zip(_index_of(self.geometry, x, y, z), self.geometry.size, strict=True))
+        index = [np.clip(each, 0, n - 1) for each, n in zip(_index_of(self.geometry, x, y, z), self.geometry.size, strict=True)]
+        if self.cubic:
+            places = np.stack(np.broadcast_arrays(*index[::-1]))
+            return np.asarray(ndimage.map_coordinates(self.values, places, order=3, mode="mirror", prefilter=False, output=np.float32))
+        (i, fx), (j, fy), (k, fz) = (_cell(each, n) for each, n in zip(index, self.geometry.size, strict=True))
         flat, (columns, layer) = self.values.ravel(), (self.values.shape[2], self.values.shape[1] * self.values.shape[2])
-        shape = np.broadcast_shapes(i.shape, j.shape, k.shape)
         in_plane = (j * columns + i).astype(np.intp)
-        hu = np.zeros(shape, dtype=np.float32)
-        for offset, weight in _taps(fz, cubic=self.cubic):
-            at = np.clip(k + offset, 0, self.values.shape[0] - 1).astype(np.intp) * layer + in_plane
+        hu = np.zeros(np.broadcast_shapes(i.shape, j.shape, k.shape), dtype=np.float32)
+        for offset, weight in ((0, 1 - fz), (1, fz)):
+            at = np.minimum(k + offset, self.values.shape[0] - 1).astype(np.intp) * layer + in_plane
             # np.take from a shifted view needs no second index array
             corners = [flat[shift:].take(at, mode="clip") for shift in (0, 1, columns, columns + 1)]
             near, far = corners[0] + fx * (corners[1] - corners[0]), corners[2] + fx * (corners[3] - corners[2])
@@ -49,24 +51,16 @@ class Raster:
 
 
 def splined(hu: npt.NDArray[np.float32], geometry: Geometry) -> Raster:
-    """A raster of these HU, to be looked up by a cubic spline across slices."""
-    return Raster(ndimage.spline_filter1d(hu, 3, axis=0, output=np.float32, mode="mirror"), geometry, cubic=True)
+    """A raster of these HU, to be looked up by a cubic spline: between voxels an image keeps its detail, which linear interpolation would blur."""
+    for axis in range(3):
+        hu = ndimage.spline_filter1d(hu, 3, axis=axis, output=np.float32, mode="mirror")
+    return Raster(hu, geometry, cubic=True)
 
 
 def _cell(index: Array, n: int) -> tuple[Array, Array]:
-    """The lower of the two points around each fractional index, and how far on from it (0 to 1); the outermost goes on."""
-    index = np.clip(index, 0, n - 1)
+    """The lower of the two points around each fractional index, and how far on from it (0 to 1)."""
     lower = np.minimum(np.floor(index), max(n - 2, 0))
     return lower, index - lower
-
-
-def _taps(f: Array, *, cubic: bool) -> list[tuple[int, Array]]:
-    """Neighbouring slices and their weights: linear, or the cubic B-spline's."""
-    if not cubic:
-        return [(0, 1 - f), (1, f)]
-    g = 1 - f
-    middle = (2 / 3) - 0.5 * f * f * (2 - f), (2 / 3) - 0.5 * g * g * (2 - g)
-    return [(-1, g * g * g / 6), (0, middle[0]), (1, middle[1]), (2, f * f * f / 6)]
 
 
 def slice_points(geometry: Geometry, k: int, *, dtype: npt.DTypeLike = np.float32) -> XYZ:

@@ -120,7 +120,7 @@ def breathe(
     The first ROI's centroid travels `amplitude_mm` between the extreme phases (to the feet, to the front, outwards at inhalation). The motion grows
     from the apices to the diaphragm, is full in the lungs and below them and fades over a few centimetres outside, or within millimetres where
     `sliding`. style: another number, another spatial pattern and hysteresis. noise_hu: added to every phase, independent; the CT's own noise
-    moves with the tissue. Looked up by a cubic spline across slices. Same arguments, same arrays, bit for bit, on any number of cores.
+    moves with the tissue. Looked up by a cubic spline. Same arguments, same arrays, bit for bit, on any number of cores.
     Refused (InputError): no ROI, an empty one, no lungs found, a motion whose Jacobian falls under 0.2; the smallest stands in `parameters`.
     """
     grids.require_even(ct.geometry, what="Breathing a CT")
