@@ -134,9 +134,14 @@ def real_ct(folder: Path, roi: str) -> tuple[CtImage, Mask]:
     if (folder / "CT").is_dir():
         ct = rt4d.read_ct(folder / "CT")
         return ct, rt4d.read_rtstruct(folder / "RTSTRUCT_XiO.dcm", on=ct)[roi]
+    return plain_ct(folder), read_mask(folder / f"{roi}.nii.gz")
+
+
+def plain_ct(folder: Path) -> CtImage:
+    """A CT from NIfTI, with UIDs of its own."""
     volume = read_volume(folder / "ct.nii.gz")
     identity = SeriesIdentity("1.2", "1.2.1", "1.2.840.10008.5.1.4.1.1.2", tuple(f"1.2.1.{z}" for z in range(volume.geometry.size[2])))
-    return CtImage(volume, identity), read_mask(folder / f"{roi}.nii.gz")
+    return CtImage(volume, identity)
 
 
 def speed(*, peer_phases: int | None) -> bool:

@@ -20,14 +20,16 @@ from rt4d.phantom.raster import Raster, in_threads, slice_points, splined
 from rt4d.phantom.soft import Array, step
 from rt4d.phantom.waveform import Waveform, cosine, labels_of, nearest_to_exhale, travel_of
 from rt4d.phases import CtImage, FourDCT
-from rt4d.resampling import pieces
+from rt4d.resampling import pieces, signed_distance_mm
 from rt4d.rois import Progress
 from rt4d.volumes import Mask
 
 NODE_MM = 8.0
 SMALLEST_JACOBIAN = 0.2
-BLUR = 0.5
+ROUNDED = 0.6
 """Of the largest voxel spacing: the Gaussian that rounds the steps of a drawn contour."""
+ROOM_MM = 15.0
+DIVIDED_MM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,21 @@ class Style:
 class DrawnRegion:
     """A contour of the reference phase as a solid that can be moved: its mask, the steps between slices rounded, each piece of its own volume.
 
-    The mask is divided into voxels of about 1 mm and blurred by half the thickness of a slice; inside is where the blurred mask of a piece is above
-    the level at which its volume is the drawn one. Of the ways tried this gives back formulas best that were drawn on a grid
-    (tests/phantom/test_real_ct.py); a signed distance between voxel centres alone shrinks as soon as it moves, by a tenth where pieces are small.
+    Its surface is that of the mask's signed distance, smoothed by a Gaussian and looked up by a cubic spline, at the level at which each piece has
+    the drawn volume. Of the ways tried this gives back formulas best that were drawn on a grid (tests/phantom/test_real_ct.py); the signed
+    distance between voxel centres alone shrinks as soon as it moves, by a tenth where pieces are small.
     """
 
     name: str
     mask: Mask
     crop: Geometry
-    divided: tuple[int, int, int]
     outside: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, name: str, mask: Mask) -> DrawnRegion:
-        start, size = mask.box(15.0)
-        crop = mask.geometry.crop(start, size)
-        x, y, z = (max(1, round(spacing)) for spacing in crop.spacing_mm)
-        outside = np.min([_solid(piece.crop(start, size), (x, y, z)) for piece in pieces(mask)], axis=0)
-        return cls(name, mask, crop, (x, y, z), outside)
+        crop = mask.geometry.crop(*mask.box(ROOM_MM))
+        outside = np.min([_outside(piece, crop) for piece in pieces(mask)], axis=0)
+        return cls(name, mask, crop, _spline(outside))
 
     @property
     def centre_mm(self) -> Triple:
@@ -77,8 +76,7 @@ class DrawnRegion:
     def distance_mm(self, x: Array, y: Array, z: Array) -> Array:
         """Negative inside, zero on the surface; a distance in mm near flat parts of it only."""
         index = self.crop.to_index(np.stack(np.broadcast_arrays(x, y, z), axis=-1))
-        fine = (index + 0.5) * self.divided - 0.5
-        return np.asarray(ndimage.map_coordinates(self.outside, np.moveaxis(fine[..., ::-1], -1, 0), order=1, mode="nearest"))
+        return _looked_up(self.outside, np.moveaxis(index[..., ::-1], -1, 0))
 
     def shell_points_mm(self) -> Floats:
         """Voxel centres on its surface, some thousands at most."""
@@ -88,16 +86,35 @@ class DrawnRegion:
         return crop.geometry.to_patient(shell[:: max(1, len(shell) // 3000)])
 
 
-def _solid(piece: Mask, divided: tuple[int, int, int]) -> npt.NDArray[np.float32]:
-    """How far outside of the piece's rounded surface its divided voxels lie, in mm as of a flat face; negative inside."""
-    fine = piece.inside
-    for axis, parts in enumerate(divided[::-1]):
-        fine = np.repeat(fine, parts, axis=axis)
-    spacing_mm = np.array(piece.geometry.spacing_mm[::-1])
-    blur_mm = BLUR * spacing_mm.max()
-    share = ndimage.gaussian_filter(fine.astype(np.float32), blur_mm / (spacing_mm / divided[::-1]))
-    level = np.partition(share.ravel(), -int(fine.sum()))[-int(fine.sum())]
-    return np.asarray((level - share) * blur_mm * np.sqrt(2 * np.pi), dtype=np.float32)
+def _outside(piece: Mask, around: Geometry) -> npt.NDArray[np.float32]:
+    """How far outside the piece's rounded surface the voxel centres of a grid around it lie, in mm, ROOM_MM far away; negative inside."""
+    start, size = piece.box(ROOM_MM / 2)
+    near = piece.crop(start, size)
+    spacing_mm = np.array(near.geometry.spacing_mm[::-1])
+    distance = ndimage.gaussian_filter(signed_distance_mm(near), ROUNDED * spacing_mm.max() / spacing_mm, mode="nearest")
+    level = _level(distance, near.inside, np.ceil(spacing_mm / DIVIDED_MM).astype(int), within_mm=float(2 * spacing_mm.max()))
+    first = around.to_index(near.geometry.origin_mm).round().astype(int)[::-1]
+    outside = np.full(around.shape, ROOM_MM, dtype=np.float32)
+    outside[tuple(slice(i, i + n) for i, n in zip(first, distance.shape, strict=True))] = distance - level
+    return outside
+
+
+def _level(distance: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], parts: npt.NDArray[np.int_], *, within_mm: float) -> float:
+    """The distance below which the solid has the volume of the mask: each voxel so near to zero is divided into so many parts along z y x."""
+    band = np.abs(distance) < within_mm
+    centres, spline = np.argwhere(band).T.astype(np.float32), _spline(distance)
+    steps = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in parts], indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
+    values = np.concatenate([_looked_up(spline, centres + step[:, None]) for step in steps])
+    wanted = (np.count_nonzero(inside) - np.count_nonzero(distance <= -within_mm)) * len(steps)
+    return float(np.partition(values, wanted)[wanted])
+
+
+def _spline(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(ndimage.spline_filter(values, 3, output=np.float32, mode="mirror"))
+
+
+def _looked_up(spline: npt.NDArray[np.float32], places: Array) -> npt.NDArray[np.float32]:
+    return np.asarray(ndimage.map_coordinates(spline, places, order=3, mode="nearest", prefilter=False, output=np.float32))
 
 
 def breathe(
