@@ -6,6 +6,7 @@
     python benchmarks/segmentation.py speed DATA
     python benchmarks/segmentation.py thresholds CASES --held-back LISTS --bundle NAME
     python benchmarks/segmentation.py looks CASES --held-back LISTS --bundle NAME
+    python benchmarks/segmentation.py folds CASES --bundle FOLDER [--most SCANS OF EACH FOLD] [--card BUNDLE]
 
 The whole of `rt4d.segment` is run, as a user would. A candidate is *on* a lesion where at least a tenth of it lies there; a lesion is *found* where
 the kept candidates on it hold at least a tenth of it; a kept candidate on no lesion is a false positive. DSC, surface DSC (2 mm) and HD95 are those
@@ -18,12 +19,16 @@ inside the lesion. A lesion here is a connected piece; of the real CTs it is the
 `thresholds` tells what a bundle's thresholds are chosen by, and `looks` what say its second look is given. CASES is the folder that it was trained
 on, and LISTS the train.json of every go that its weights come from (or the cases.json that `rt4d train` leaves beside its checkpoints): only scans
 are looked at that the first of them held back and none learnt from, and none that the other benchmarks report on.
+
+`folds` is cross-validation: FOLDER is what `rt4d train CASES --cross-validate` made, and each of its members is measured on the scans that it held
+back, alone, with the thresholds and second look of the shipped bundle. The tables are those of all folds together, patients never split.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -41,7 +46,8 @@ from rt4d.agreement.detection import ALL, Detection
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.images import write_volume
-from rt4d.segmentation.bundle import DEFAULT, Bundle, read_bundle
+from rt4d.resources import data_folder
+from rt4d.segmentation.bundle import DEFAULT, METADATA, SECTION, Bundle, bundle_digest, read_bundle
 from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates
 from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
 from rt4d.segmentation.inference import probability
@@ -146,10 +152,10 @@ def real(data: Path) -> Iterator[Drawn]:
     yield Drawn("4dct_philips, phase 50 (by threshold)", ct.reference.volume, [gtv])
 
 
-def measure(scans: Iterator[Drawn], *, bundle: str | None, card: Path | None, title: str, each: bool) -> None:
-    """Print every scan while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
+def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, title: str, each: bool) -> None:
+    """Print every scan, segmented with its bundle, while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
     kept, in_lungs, every, rows = [], [], [], []
-    for scan in scans:
+    for scan, bundle in scans:
         began = time.perf_counter()
         found = rt4d.segment(scan.image, bundle=bundle)
         seconds = time.perf_counter() - began
@@ -173,6 +179,27 @@ def measure(scans: Iterator[Drawn], *, bundle: str | None, card: Path | None, ti
         print(f"{row:<48}" + "   ".join(f"{name} {value}" for name, value in values.items()))
     if card is not None:
         rewrite_card(card, sections | {f"{title}: outlines": table})
+
+
+def folds(cases: Path, ensemble: Path, scratch: Path, *, most: int) -> Iterator[tuple[Drawn, str]]:
+    """The scans that each member held back, at most so many of each, and the bundle of that member alone."""
+    told = json.loads((ensemble / "configs/train.json").read_text(encoding="utf-8"))["members"]
+    for member, lists in told.items():
+        bundle = alone(ensemble, member, scratch / member)
+        for name in lists["held_back"][:most]:
+            yield drawn_in(read_case(cases / name), f"{member}: {name}"), bundle
+
+
+def alone(ensemble: Path, member: str, folder: Path) -> str:
+    """A bundle of one member of an ensemble, with the thresholds of the shipped one; its name and digest."""
+    shutil.copytree(ensemble, folder)
+    file = f"models/{member}.pt"
+    metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+    shipped = json.loads((data_folder("models") / DEFAULT / METADATA).read_text(encoding="utf-8"))[SECTION]
+    kept = {key: metadata[SECTION][key] for key in ("spacing_mm", "window_hu", "patch")}
+    metadata[SECTION] = shipped | kept | {"members": [file], "sha256": {file: metadata[SECTION]["sha256"][file]}}
+    (folder / METADATA).write_text(json.dumps(metadata), encoding="utf-8")
+    return f"{folder}@sha256:{bundle_digest(folder, [file])}"
 
 
 def found_rows(detected: Detection) -> dict[str, dict[str, object]]:
@@ -324,12 +351,12 @@ def stretched(ct: Volume, slices: int) -> Volume:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("scans", "real", "speed", "thresholds", "looks"))
+    parser.add_argument("which", choices=("scans", "real", "speed", "thresholds", "looks", "folds"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--bundle")
     parser.add_argument("--hosts", default="", help="scans whose chest has this in its name: generated, thorax_no_tumour")
     parser.add_argument("--held-back", type=Path, nargs="+", help="lists of the trainings that the weights come from, the last one first")
-    parser.add_argument("--most", type=int, default=1000, help="look at no more scans than this")
+    parser.add_argument("--most", type=int, default=1000, help="look at no more scans than this; of each fold")
     parser.add_argument("--card", type=Path, help="write the figures into the model card of this bundle's folder too")
     given = parser.parse_args()
     if given.which in ("thresholds", "looks"):
@@ -338,10 +365,15 @@ def main() -> None:
         return
     if given.which == "speed":
         sys.exit(0 if speed(given.data) else 1)
-    scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
-    some = (scan for _, scan in zip(range(given.most), scans, strict=False))
     title = f"`benchmarks/segmentation.py {' '.join(part for part in (given.which, given.hosts and f'--hosts {given.hosts}') if part)}`"
-    measure(some, bundle=given.bundle, card=given.card, title=title, each=given.which == "real")
+    if given.which == "folds":
+        with tempfile.TemporaryDirectory() as scratch:
+            held = folds(given.data, Path(given.bundle), Path(scratch), most=given.most)
+            measure(held, card=given.card, title=f"Cross-validation, {title}", each=False)
+        return
+    scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
+    some = ((scan, given.bundle) for _, scan in zip(range(given.most), scans, strict=False))
+    measure(some, card=given.card, title=title, each=given.which == "real")
 
 
 if __name__ == "__main__":
