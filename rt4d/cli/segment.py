@@ -78,8 +78,12 @@ def _require_one_image(on: On, reference: str | None) -> None:
 def _read(path: Path, on: On, reference: str | None, show: Progress) -> tuple[Volume, LookedAt | None, str | None]:
     """The CT, what it is of a 4D-CT, and the phase's label where it is one; refused where uneven slices are more than an image file can say."""
     from rt4d.dicom.fourdct import scan
+    from rt4d.errors import NotFoundError
+    from rt4d.images import FORMATS
     from rt4d.roi_files import require_nifti
 
+    if not path.exists():
+        raise NotFoundError("There is no such file or folder", where=path, do=f"Give the folder of a CT, or a file {', '.join(FORMATS)}")
     four_d = scan(path).four_d_cts if path.is_dir() else ()
     volume, looked_at, label = _of_4dct(path, four_d[0].labels, on, reference, show) if four_d else (_single(path, on, reference, show), None, None)
     require_nifti(volume.geometry)

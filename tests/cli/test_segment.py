@@ -168,6 +168,12 @@ def test_an_unknown_bundle_is_refused_before_the_ct_is_read(run, tmp_path):
     assert "No segmentation model of that name" in errors
 
 
+def test_a_path_where_nothing_is_says_what_to_give(model, run, tmp_path):
+    code, out, _, errors = run(tmp_path / "no_such_ct")
+    assert (code, out.exists()) == (2, False)
+    assert f"There is no such file or folder ({tmp_path / 'no_such_ct'}). Give the folder of a CT, or a file .nii.gz" in errors
+
+
 def test_a_foreign_bundle_runs_where_it_is_named_with_its_digest(run, tmp_path):
     """A real network from a real folder, untrained: the whole way, whatever it finds."""
     folder = write_bundle(tmp_path / "mine")
