@@ -3,6 +3,7 @@
     python benchmarks/synthetic_scans.py DATA HELD --scans 120 --seed 900000 --part held
     python benchmarks/segmentation.py scans HELD [--bundle NAME] [--hosts generated] [--card BUNDLE]
     python benchmarks/segmentation.py real DATA [--bundle NAME] [--card BUNDLE]
+    python benchmarks/segmentation.py generated [--most 40] [--bundle NAME] [--card BUNDLE]
     python benchmarks/segmentation.py speed DATA
     python benchmarks/segmentation.py thresholds CASES --held-back LISTS --bundle NAME
     python benchmarks/segmentation.py looks CASES --held-back LISTS --bundle NAME
@@ -13,6 +14,9 @@ the kept candidates on it hold at least a tenth of it; a kept candidate on no le
 of the union of the candidates on a lesion; a lesion that was not found counts with DSC 0 and no HD95. 'At a point' is `--point` at the voxel deepest
 inside the lesion. A lesion here is a connected piece; of the real CTs it is the physician's whole GTV (ROI), in one piece or ten. Chests
 `generated-…` are formulas of their own seeds; `thorax_no_tumour` is the one real chest, which training saw too, bent otherwise.
+
+`generated` takes the reference phase of generated 4D-CTs (`rt4d phantom`: formulas, of which training saw other chests and no tumour), one tumour of
+8 to 75 mm in each, at a place of its own: free in the lung, at the wall, at the hilum or on the diaphragm, as chance has it.
 
 `speed` is the command line, from a CT of 512×512×134 to all files, and from one of 300 slices; beside it the same network with MONAI alone.
 
@@ -35,17 +39,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from itv import real_ct, watched
 from scipy import ndimage
 
 import rt4d
+from rt4d import phantom
 from rt4d.agreement import BY_VOLUME, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
 from rt4d.agreement.detection import ALL, Detection
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.images import write_volume
+from rt4d.phantom import Tumour
 from rt4d.resources import data_folder
 from rt4d.segmentation.bundle import DEFAULT, METADATA, SECTION, Bundle, bundle_digest, read_bundle
 from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates
@@ -62,6 +69,8 @@ RULE = Overlap(of_machine=0.1, of_physician=0.1)
 THRESHOLDS, FAINT, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.05, 0.1, 0.15, 0.2), (0.1, 0.2, 0.3)
 MONAI_ALONE = Path(__file__).with_name("monai_alone.py")
 RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
+GENERATED_FROM, GENERATED_MM = 70_000, (8.0, 75.0)
+GENERATED_GRID: dict[str, Any] = {"size": (360, 280, 90), "spacing_mm": (1.0, 1.0, 3.0)}
 SCORE_SHARES, FROM_CM3 = (0.0, 0.5), (30.0, 100.0)
 
 
@@ -152,6 +161,19 @@ def real(data: Path) -> Iterator[Drawn]:
     yield Drawn("4dct_philips, phase 50 (by threshold)", ct.reference.volume, [gtv])
 
 
+def generated(count: int) -> Iterator[Drawn]:
+    """Reference phases of generated 4D-CTs: size, place, shape and noise of each by chance, from its own seed."""
+    for seed in range(GENERATED_FROM, GENERATED_FROM + count):
+        chance = np.random.default_rng(seed)
+        centre = (chance.choice([-1.0, 1.0]) * chance.uniform(40, 105), chance.uniform(-35, 50), chance.uniform(-40, 60))
+        size_mm = float(np.exp(chance.uniform(*np.log(GENERATED_MM))))
+        shape = tuple(size_mm * chance.uniform(0.85, 1.15) for _ in range(3))
+        tumour = Tumour(centre, shape, lobulation=float(chance.uniform(0, 0.25)), spicules=int(chance.integers(0, 6)), seed=seed)
+        noise = float(chance.uniform(8, 25))
+        case = phantom.make_4dct(**GENERATED_GRID, tumours=[tumour], phases=("00", "50"), amplitude_mm=(0.5, 2.0, 8.0), noise_hu=noise, seed=seed)
+        yield Drawn(f"generated {seed}", case.ct.reference.volume, [case.reference_gtv])
+
+
 def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, title: str, each: bool) -> None:
     """Print every scan, segmented with its bundle, while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
     kept, in_lungs, every, rows = [], [], [], []
@@ -181,7 +203,7 @@ def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, tit
         rewrite_card(card, sections | {f"{title}: outlines": table})
 
 
-def folds(cases: Path, ensemble: Path, scratch: Path, *, most: int) -> Iterator[tuple[Drawn, str]]:
+def folds(cases: Path, ensemble: Path, scratch: Path, *, most: int | None) -> Iterator[tuple[Drawn, str]]:
     """The scans that each member held back, at most so many of each, and the bundle of that member alone."""
     told = json.loads((ensemble / "configs/train.json").read_text(encoding="utf-8"))["members"]
     for member, lists in told.items():
@@ -351,14 +373,16 @@ def stretched(ct: Volume, slices: int) -> Volume:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("scans", "real", "speed", "thresholds", "looks", "folds"))
-    parser.add_argument("data", type=Path)
+    parser.add_argument("which", choices=("scans", "real", "generated", "speed", "thresholds", "looks", "folds"))
+    parser.add_argument("data", type=Path, nargs="?", help="none for generated")
     parser.add_argument("--bundle")
     parser.add_argument("--hosts", default="", help="scans whose chest has this in its name: generated, thorax_no_tumour")
     parser.add_argument("--held-back", type=Path, nargs="+", help="lists of the trainings that the weights come from, the last one first")
-    parser.add_argument("--most", type=int, default=1000, help="look at no more scans than this; of each fold")
+    parser.add_argument("--most", type=int, help="look at no more scans than this; of each fold")
     parser.add_argument("--card", type=Path, help="write the figures into the model card of this bundle's folder too")
     given = parser.parse_args()
+    if given.data is None and given.which != "generated":
+        parser.error("a folder is needed")
     if given.which in ("thresholds", "looks"):
         choose = thresholds if given.which == "thresholds" else looks
         choose(given.data, never_learnt(given.held_back)[: given.most], read_bundle(given.bundle or DEFAULT))
@@ -371,8 +395,11 @@ def main() -> None:
             held = folds(given.data, Path(given.bundle), Path(scratch), most=given.most)
             measure(held, card=given.card, title=f"Cross-validation, {title}", each=False)
         return
-    scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
-    some = ((scan, given.bundle) for _, scan in zip(range(given.most), scans, strict=False))
+    if given.which == "generated":
+        scans = generated(given.most or 40)
+    else:
+        scans = synthetic(given.data, given.hosts) if given.which == "scans" else real(given.data)
+    some = ((scan, given.bundle) for _, scan in zip(range(given.most or 10**6), scans, strict=False))
     measure(some, card=given.card, title=title, each=given.which == "real")
 
 

@@ -3,7 +3,8 @@
 A patch of the network's own voxels holds a large tumour hardly, and what surrounds it not at all: on a real CT a tumour of 358 cm³ on the
 diaphragm was outlined with a DSC of 0.38, and with 0.76 when it was seen through larger voxels too. But outlines are coarse there, and small
 lesions are lost. So lesions are outlined by the finer look; and by the mean of both only where the coarser one found a large one of which the
-finer one knows less than half. What is one, they say together (`Coarse.score_share`).
+finer one knows a part, but less than half: of what is none, as hearts and spleens, it knows next to nothing. What is one, they say together
+(`Coarse.score_share`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from scipy import ndimage
 from rt4d.segmentation.probabilities import TOUCHING
 from rt4d.segmentation.space import Array
 
-KNOWN_SHARE = 0.5
-"""Of a large lesion of the coarser look: from here on the finer one says that it ends elsewhere."""
+KNOWN_SHARES = 0.15, 0.5
+"""Of a large lesion of the coarser look: below, the finer one says that it is none; from the second on, that it ends elsewhere."""
 RIM_VOXELS = 2
 """Around a lesion outlined by both looks, so that its surface lies between values of one kind."""
 
@@ -28,7 +29,8 @@ def together(fine: Array, coarse: Array, *, threshold: float, from_voxels: float
     found, _ = ndimage.label(coarse >= threshold, structure=TOUCHING)
     voxels = np.bincount(found.ravel())
     known = np.bincount(found.ravel(), weights=(fine >= threshold).ravel())
-    missed = (voxels >= from_voxels) & (known < KNOWN_SHARE * voxels)
+    least, most = KNOWN_SHARES
+    missed = (voxels >= from_voxels) & (known >= least * voxels) & (known < most * voxels)
     missed[0] = False
     either, count = ndimage.label(np.maximum(fine, coarse) >= threshold, structure=TOUCHING)
     by_both = np.zeros(count + 1, dtype=bool)

@@ -9,7 +9,7 @@ from rt4d.segmentation.looks import together
 
 SHAPE = (40, 40, 60)
 LARGE, SMALL = np.s_[5:25, 5:25, 5:25], np.s_[10:14, 10:14, 40:44]
-PARTS = {share: np.s_[5:25, 5:25, 5 : 5 + round(20 * share)] for share in (0.3, 0.6)}
+PARTS = {share: np.s_[5:25, 5:25, 5 : 5 + round(20 * share)] for share in (0.1, 0.3, 0.6)}
 
 
 def seen(where: tuple[slice, ...] = LARGE, share: float = 0.0) -> np.ndarray:
@@ -26,9 +26,11 @@ def test_a_large_lesion_of_which_the_finer_look_knows_a_part_is_outlined_by_both
     assert values[5:25, 5:25, 11:25] == pytest.approx(0.45)
 
 
-def test_also_one_of_which_it_knows_nothing():
-    values = together(seen(), seen(LARGE, 0.9), threshold=0.4, from_voxels=1000)
-    assert np.array_equal(values >= 0.4, seen(LARGE, 1) > 0)
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_one_of_which_it_knows_next_to_nothing_is_none(share):
+    """Such were hearts and spleens: seen by the coarser look alone."""
+    fine = seen(PARTS[0.1], 0.9) if share else seen()
+    assert np.array_equal(together(fine, seen(LARGE, 0.9), threshold=0.4, from_voxels=1000), fine)
 
 
 def test_one_of_which_it_knows_enough_is_outlined_by_the_finer_look_alone():
