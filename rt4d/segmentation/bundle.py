@@ -54,7 +54,7 @@ MOST_COARSE = 3.0
 class Coarse:
     """A second look at larger voxels, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
 
-    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the first look knows a part of it (rt4d.segmentation.looks).
+    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the first look knows a part of it.
     score_share: its part in every candidate's score, 0 to 1.
     """
 
