@@ -21,6 +21,11 @@ from rt4d.volumes import Mask, Volume
 WORK_MM = 3.0
 TISSUE_HU, LUNG_HU = -350.0, -400.0
 """Between air and soft tissue; between lung and soft tissue, half-way."""
+AROUND_HU, WALLED, MOST_OPEN = -950.0, 0.8, 3.0
+"""What the edge of the image cuts open is lung where its median is higher, the body makes up so much of its wall (a couch's foam has its own),
+and the edge is at most so many times as long as that wall."""
+PADDED_HU = -1500.0
+"""Below it nothing was imaged: outside a round field of view."""
 SMALLEST_LUNGS_CM3 = 150.0
 AIRWAYS_CM3 = (4.0, 110.0)
 """Trachea and main bronchi of adults, with some room; more means that the lungs have been entered."""
@@ -33,9 +38,13 @@ Millimetres = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Upright:
-    """Block means of a CT, axes superior→inferior reversed to z y x of the patient (LPS): index 0 is inferior, anterior, right."""
+    """Block means of a CT, axes superior→inferior reversed to z y x of the patient (LPS): index 0 is inferior, anterior, right.
+
+    Where nothing was imaged, outside a round field of view, they are those of the nearest place of the slice that was.
+    """
 
     hu: npt.NDArray[np.float32]
+    imaged: Bools
     spacing_mm: Millimetres
     blocks: tuple[int, int, int]
     axes: tuple[int, int, int]
@@ -48,7 +57,7 @@ class _Upright:
 
     def on_grid(self, inside: Bools) -> Mask:
         """A mask of the blocks on the CT's own grid: linear between the blocks' centres, cut at one half."""
-        share = inside.astype(np.float32)
+        share = (inside & self.imaged).astype(np.float32)
         for axis, flip in enumerate(self.flipped):
             share = np.flip(share, axis) if flip else share
         share = share.transpose(np.argsort(self.axes))
@@ -106,14 +115,28 @@ def _upright(volume: Volume) -> _Upright:
     for axis, flip in enumerate(flipped):
         hu = np.flip(hu, axis) if flip else hu
     spacing = tuple(geometry.spacing_mm[i] * blocks[2 - i] for i in taken)
+    hu = np.ascontiguousarray(hu)
+    imaged = hu > PADDED_HU
     return _Upright(
-        ndimage.gaussian_filter(np.ascontiguousarray(hu), 0.6),
+        ndimage.gaussian_filter(hu if imaged.all() else _carried_on(hu, imaged), 0.6),
+        imaged,
         (spacing[0], spacing[1], spacing[2]),
         (blocks[0], blocks[1], blocks[2]),
         (axes[0], axes[1], axes[2]),
         (flipped[0], flipped[1], flipped[2]),
         geometry,
     )
+
+
+def _carried_on(hu: npt.NDArray[np.float32], imaged: Bools) -> npt.NDArray[np.float32]:
+    """Slice by slice, with the nearest value wherever nothing was imaged and in the blocks next to it, which are partly so."""
+    whole = hu.copy()
+    for k, seen in enumerate(imaged):
+        sure = ndimage.binary_erosion(seen, np.ones((3, 3), dtype=bool), border_value=1)
+        if not sure.all() and sure.any():
+            nearest = ndimage.distance_transform_edt(~sure, return_distances=False, return_indices=True)
+            whole[k] = hu[k][tuple(nearest)]
+    return whole
 
 
 def _block_means(hu: npt.NDArray[Any], blocks: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -137,8 +160,25 @@ def _body(upright: _Upright) -> Bools:
         raise InputError("No body was found on this CT", expected="tissue above -350 HU", found=f"{upright.hu.max():.0f} HU at most")
     inside = (tissue & near) | interior
     for k in range(len(inside)):
-        inside[k] = ndimage.binary_fill_holes(inside[k])
+        inside[k] = ndimage.binary_fill_holes(inside[k] | _cut_open(upright.hu[k], tissue[k], near[k]))
     return inside
+
+
+def _cut_open(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools) -> Bools:
+    """What of a slice is air within the body that the image's edge cuts open: denser than the air around a patient, and walled by the body."""
+    edge = np.ones_like(tissue)
+    edge[1:-1, 1:-1] = False
+    opened = np.zeros_like(tissue)
+    if not (edge & ~tissue & (hu > AROUND_HU)).any():
+        return opened
+    parts, _ = ndimage.label(~tissue)
+    for number in np.unique(parts[edge & ~tissue]):
+        part = parts == number
+        wall, open_to = ndimage.binary_dilation(part) & ~part, part & edge
+        is_walled = np.count_nonzero(wall & near) >= max(WALLED * np.count_nonzero(wall), np.count_nonzero(open_to) / MOST_OPEN)
+        if is_walled and np.median(hu[part]) > AROUND_HU:
+            opened |= part
+    return opened
 
 
 def _thick_part(tissue: Bools, spacing_mm: Millimetres) -> tuple[Bools, Bools]:

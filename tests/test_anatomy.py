@@ -46,6 +46,44 @@ def test_trachea_and_air_around_the_patient_are_not_lung():
     assert [bool(found[z, y, x]) for x, y, z in index] == [False, False, True]
 
 
+CUTS = {"front": np.s_[:, 20:], "back": np.s_[:, :50], "right": np.s_[:, :, 30:], "left": np.s_[:, :, :68], "all round": np.s_[:, 20:48, 26:70]}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_lungs_that_the_field_of_view_cuts_are_found(cut):
+    whole = make_4dct(**COARSE).ct.reference.volume
+    corner = [axis.start or 0 for axis in (*CUTS[cut], slice(None))[:3]]
+    hu = np.ascontiguousarray(whole.hu[CUTS[cut]])
+    volume = Volume(hu, whole.geometry.crop(corner[::-1], hu.shape[::-1]))
+    true = truth(volume.geometry, thorax.lungs_mm)
+    edges = np.ones_like(true)
+    edges[:, 1:-1, 1:-1] = False
+    assert np.count_nonzero(true & edges) > 200
+
+    assert dice(anatomy.lungs(volume), true) >= 0.95
+    assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm)) >= 0.97
+
+
+def test_lungs_that_a_round_field_of_view_cuts_are_found():
+    volume = make_4dct(**COARSE).ct.reference.volume
+    x, y, _ = np.moveaxis(volume.geometry.centres(), -1, 0)
+    imaged = x**2 + (y - 10) ** 2 < 110**2
+    true = truth(volume.geometry, thorax.lungs_mm)
+    assert np.count_nonzero(true & ~imaged) > 0.03 * np.count_nonzero(true)
+
+    found = anatomy.lungs(Volume(np.where(imaged, volume.hu, -3024).astype(np.int16), volume.geometry))
+
+    assert dice(found, true & imaged) >= 0.95
+
+
+def test_foam_of_a_couch_that_the_field_of_view_cuts_is_no_lung():
+    volume = make_4dct(**COARSE).ct.reference.volume
+    hu, y = volume.hu.copy(), volume.geometry.centres()[..., 1]
+    hu[(y > 112) & (y < 132)] = -900
+    hu[(np.abs(y - 112) < 2.1) | (np.abs(y - 132) < 2.1)] = -100
+    assert dice(anatomy.lungs(Volume(hu, volume.geometry)), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+
+
 def test_water_without_lungs_is_refused():
     _, y, x = np.mgrid[-30:30, -30:30, -30:30]
     hu = np.where(x**2 + y**2 < 25**2, 0, -1000).astype(np.int16)
