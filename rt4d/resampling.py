@@ -38,6 +38,12 @@ def signed_distance_mm(mask: Mask) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(distance[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
 
+def rounded_distance_mm(mask: Mask, *, rounded: float) -> npt.NDArray[np.float32]:
+    """The mask's signed distance, its flat faces and the steps between slices rounded by a Gaussian of so many of the largest voxel spacings."""
+    spacing_mm = np.array(mask.geometry.spacing_mm[::-1])
+    return np.asarray(ndimage.gaussian_filter(signed_distance_mm(mask), rounded * spacing_mm.max() / spacing_mm, mode="nearest"))
+
+
 def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> Mask:
     """The same region on another grid of the same frame of reference, by linear interpolation of its signed distance.
 

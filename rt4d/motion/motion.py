@@ -15,7 +15,7 @@ from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError, 
 from rt4d.geometry import Floats, Geometry, Triple
 from rt4d.motion.fields import DisplacementField
 from rt4d.motion.recipe import Recipe
-from rt4d.resampling import level_that_keeps_volume, pieces, signed_distance_mm
+from rt4d.resampling import level_that_keeps_volume, pieces, rounded_distance_mm
 from rt4d.volumes import Mask
 
 ROUND_MM = 5.0
@@ -234,9 +234,6 @@ _WIDER = "Track again with this mask as the focus, or with whole_lung=True"
 
 def _distance_around(mask: Mask) -> tuple[npt.NDArray[np.float32], Geometry]:
     """The mask's signed distance in its box and some room, its flat faces rounded, and that box' grid."""
-    from scipy import ndimage
-
     start, size = mask.box(ROUND_MM + max(mask.geometry.spacing_mm))
     around = mask.crop(start, size)
-    rounded_voxels = ROUNDED * max(around.geometry.spacing_mm) / np.array(around.geometry.spacing_mm[::-1])
-    return ndimage.gaussian_filter(signed_distance_mm(around), rounded_voxels, mode="nearest"), around.geometry
+    return rounded_distance_mm(around, rounded=ROUNDED), around.geometry

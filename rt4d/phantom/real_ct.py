@@ -20,7 +20,7 @@ from rt4d.phantom.raster import Raster, in_threads, slice_points, splined
 from rt4d.phantom.soft import Array, step
 from rt4d.phantom.waveform import Waveform, cosine, labels_of, nearest_to_exhale, travel_of
 from rt4d.phases import CtImage, FourDCT
-from rt4d.resampling import pieces, signed_distance_mm
+from rt4d.resampling import pieces, rounded_distance_mm
 from rt4d.rois import Progress
 from rt4d.volumes import Mask
 
@@ -60,14 +60,13 @@ class DrawnRegion:
 
     name: str
     mask: Mask
-    crop: Geometry
-    outside: npt.NDArray[np.float32]
+    outside: Raster
 
     @classmethod
     def of(cls, name: str, mask: Mask) -> DrawnRegion:
         crop = mask.geometry.crop(*mask.box(ROOM_MM))
         outside = np.min([_outside(piece, crop) for piece in pieces(mask)], axis=0)
-        return cls(name, mask, crop, _spline(outside))
+        return cls(name, mask, splined(outside, crop))
 
     @property
     def centre_mm(self) -> Triple:
@@ -75,8 +74,7 @@ class DrawnRegion:
 
     def distance_mm(self, x: Array, y: Array, z: Array) -> Array:
         """Negative inside, zero on the surface; a distance in mm near flat parts of it only."""
-        index = self.crop.to_index(np.stack(np.broadcast_arrays(x, y, z), axis=-1))
-        return _looked_up(self.outside, np.moveaxis(index[..., ::-1], -1, 0))
+        return self.outside.look_up(x, y, z)
 
     def shell_points_mm(self) -> Floats:
         """Voxel centres on its surface, some thousands at most."""
@@ -90,31 +88,24 @@ def _outside(piece: Mask, around: Geometry) -> npt.NDArray[np.float32]:
     """How far outside the piece's rounded surface the voxel centres of a grid around it lie, in mm, ROOM_MM far away; negative inside."""
     start, size = piece.box(ROOM_MM / 2)
     near = piece.crop(start, size)
-    spacing_mm = np.array(near.geometry.spacing_mm[::-1])
-    distance = ndimage.gaussian_filter(signed_distance_mm(near), ROUNDED * spacing_mm.max() / spacing_mm, mode="nearest")
-    level = _level(distance, near.inside, np.ceil(spacing_mm / DIVIDED_MM).astype(int), within_mm=float(2 * spacing_mm.max()))
+    distance = rounded_distance_mm(near, rounded=ROUNDED)
+    level = _level(distance, near)
     first = around.to_index(near.geometry.origin_mm).round().astype(int)[::-1]
     outside = np.full(around.shape, ROOM_MM, dtype=np.float32)
     outside[tuple(slice(i, i + n) for i, n in zip(first, distance.shape, strict=True))] = distance - level
     return outside
 
 
-def _level(distance: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], parts: npt.NDArray[np.int_], *, within_mm: float) -> float:
-    """The distance below which the solid has the volume of the mask: each voxel so near to zero is divided into so many parts along z y x."""
-    band = np.abs(distance) < within_mm
-    centres, spline = np.argwhere(band).T.astype(np.float32), _spline(distance)
-    steps = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in parts], indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
-    values = np.concatenate([_looked_up(spline, centres + step[:, None]) for step in steps])
-    wanted = (np.count_nonzero(inside) - np.count_nonzero(distance <= -within_mm)) * len(steps)
+def _level(distance: npt.NDArray[np.float32], mask: Mask) -> float:
+    """The distance below which the solid has the volume of the mask, each voxel near to zero divided into parts of DIVIDED_MM at most."""
+    parts = np.ceil(np.array(mask.geometry.spacing_mm[::-1]) / DIVIDED_MM).astype(int)
+    within_mm = 2 * max(mask.geometry.spacing_mm)
+    centres = np.argwhere(np.abs(distance) < within_mm)
+    steps = np.stack(np.meshgrid(*[(np.arange(n) + 0.5) / n - 0.5 for n in parts], indexing="ij"), axis=-1).reshape(-1, 3)
+    raster = splined(distance, mask.geometry)
+    values = np.concatenate([raster.look_up(*mask.geometry.to_patient((centres + step)[:, ::-1]).T) for step in steps])
+    wanted = (np.count_nonzero(mask.inside) - np.count_nonzero(distance <= -within_mm)) * len(steps)
     return float(np.partition(values, wanted)[wanted])
-
-
-def _spline(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray(ndimage.spline_filter(values, 3, output=np.float32, mode="mirror"))
-
-
-def _looked_up(spline: npt.NDArray[np.float32], places: Array) -> npt.NDArray[np.float32]:
-    return np.asarray(ndimage.map_coordinates(spline, places, order=3, mode="nearest", prefilter=False, output=np.float32))
 
 
 def breathe(
