@@ -5,8 +5,6 @@
     python benchmarks/segmentation.py real DATA [--bundle NAME] [--card BUNDLE]
     python benchmarks/segmentation.py generated [--most 40] [--bundle NAME] [--card BUNDLE]
     python benchmarks/segmentation.py speed DATA
-    python benchmarks/segmentation.py thresholds CASES --held-back LISTS --bundle NAME
-    python benchmarks/segmentation.py looks CASES --held-back LISTS --bundle NAME
     python benchmarks/segmentation.py folds CASES --bundle FOLDER [--most SCANS OF EACH FOLD] [--card BUNDLE]
 
 The whole of `rt4d.segment` is run, as a user would. A candidate is *on* a lesion where at least a tenth of it lies there; a lesion is *found* where
@@ -21,10 +19,6 @@ where it cannot be seen: those are left out of 'in the lungs'.
 
 `speed` is the command line, from a CT of 512×512×134 to all files, and from one of 300 slices; beside it the same network with MONAI alone.
 
-`thresholds` tells what a bundle's thresholds are chosen by, and `looks` what say its second look is given. CASES is the folder that it was trained
-on, and LISTS the train.json of every go that its weights come from (or the cases.json that `rt4d train` leaves beside its checkpoints): only scans
-are looked at that the first of them held back and none learnt from, and none that the other benchmarks report on.
-
 `folds` is cross-validation: FOLDER is what `rt4d train CASES --cross-validate` made, and each of its members is measured on the scans that it held
 back, alone, with the thresholds and second look of the shipped bundle. The tables are those of all folds together, patients never split.
 """
@@ -38,7 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +49,19 @@ from rt4d.geometry import Geometry, Triple
 from rt4d.images import write_volume
 from rt4d.phantom import Tumour
 from rt4d.resources import data_folder
-from rt4d.segmentation.bundle import DEFAULT, METADATA, SECTION, Bundle, bundle_digest, read_bundle
-from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates
+from rt4d.segmentation.bundle import DEFAULT, METADATA, SECTION, bundle_digest
+from rt4d.segmentation.candidates import Candidate
 from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
-from rt4d.segmentation.inference import probability
-from rt4d.segmentation.looks import together
-from rt4d.segmentation.probabilities import Probability
 from rt4d.segmentation.training.card import rewrite_card
 from rt4d.segmentation.training.folds import case_paths
 from rt4d.segmentation.training.patches import buried_lesions
 from rt4d.volumes import Mask, Volume
 
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
-THRESHOLDS, FAINT, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.05, 0.1, 0.15, 0.2), (0.1, 0.2, 0.3)
 MONAI_ALONE = Path(__file__).with_name("monai_alone.py")
-RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
 LUNG_HU, LUNG_SHARE = -500, 0.25
 GENERATED_FROM, GENERATED_MM = 70_000, (8.0, 75.0)
 GENERATED_GRID: dict[str, Any] = {"size": (360, 280, 90), "spacing_mm": (1.0, 1.0, 3.0)}
-SCORE_SHARES, FROM_CM3 = (0.0, 0.5), (30.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -256,94 +244,6 @@ def outlines(rows: Sequence[Outlined]) -> dict[str, object]:
     }
 
 
-def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
-    """Print, for each threshold of the probability and smallest volume, the outlines, and which score gives which sensitivity and false positives.
-
-    First without faint candidates; then, with the bundle's own threshold, with those from several thresholds on.
-    """
-    pairs = [(each, each) for each in THRESHOLDS] + [(bundle.threshold, faint) for faint in FAINT]
-    scans: dict[tuple[tuple[float, float], float], list[Scan[Matching]]] = {}
-    rows: dict[tuple[float, float], list[Outlined]] = {}
-    for number, name in enumerate(names, start=1):
-        case = read_case(cases / name)
-        scan = drawn_in(case, name)
-        image, lesions = scan.image, scan.lesions
-        everywhere = probability(image, bundle)
-        clicked = [(probability(image, bundle, point_mm=deepest(mask)), deepest(mask), mask) for mask in lesions]
-        for pair in pairs:
-            threshold, faint = pair
-            none_refused = {"candidate_score": 0.0, "smallest_cm3": 0.0}
-            loose = replace(bundle, threshold=threshold, threshold_at_point=threshold, faint_threshold=faint, **none_refused)
-            candidates = find_candidates(everywhere, loose, case.geometry)
-            for smallest in SMALLEST_CM3:
-                large = [one for one in candidates if one.volume_cm3 >= smallest]
-                scans.setdefault((pair, smallest), []).append(Scan(name, in_the_lungs(large, scan)))
-            pointed = []
-            for near, point, mask in clicked:
-                try:
-                    pointed.append(dice(candidate_at(near, loose, case.geometry, point).mask, mask))
-                except InputError:
-                    pointed.append(0.0)
-            rows.setdefault(pair, []).extend(outlined(name, matched(candidates, lesions), pointed))
-        print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
-    for pair, some in rows.items():
-        print("threshold {:g}, faint from {:g}: ".format(*pair) + "   ".join(f"{name} {value}" for name, value in outlines(some).items()))
-        for smallest in SMALLEST_CM3:
-            curve = froc(scans[pair, smallest])
-            said = []
-            for rate in RATES:
-                good = np.flatnonzero(curve.false_positives_per_scan <= rate)
-                score = f"score {curve.thresholds[good[-1]]:.2f}: " if good.size else ""
-                said.append(f"{score}{curve.sensitivity_at(rate):.3f} at {rate:g}")
-            print(f"  from {smallest:g} cm³, sensitivity at false positives per scan: " + ";  ".join(said))
-
-
-def looks(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
-    """Print what is found in the lungs by the first look, by the second, and by both as the bundle says and with another share or size."""
-    if bundle.coarse is None:
-        raise SystemExit("This bundle looks once")
-    apart = replace(bundle, coarse=replace(bundle.coarse, from_cm3=float("inf"), score_share=1.0))
-    kept: dict[str, list[Scan[Matching]]] = {}
-    every: dict[str, list[Scan[Matching]]] = {}
-    rows: dict[str, list[Outlined]] = {}
-    for number, name in enumerate(names, start=1):
-        scan = drawn_in(read_case(cases / name), name)
-        found = probability(scan.image, apart)
-        for row, seen in laid_together(found, bundle).items():
-            candidates = find_candidates(seen, bundle, scan.image.geometry)
-            chosen = [one for one in candidates if one.kept]
-            kept.setdefault(row, []).append(Scan(name, in_the_lungs(chosen, scan)))
-            every.setdefault(row, []).append(Scan(name, in_the_lungs(candidates, scan)))
-            rows.setdefault(row, []).extend(outlined(name, matched(chosen, scan.lesions), [float("nan")] * len(scan.lesions)))
-        print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
-    for row, some in kept.items():
-        seen, curve = detection_in(some, strata=()).lesions[0], froc(every[row])
-        rates = ", ".join(f"{curve.sensitivity_at(rate):.2f} at {rate:g}" for rate in RATES)
-        overlap = np.mean([one.dice for one in rows[row]])
-        print(f"{row:<48}kept {seen.sensitivity} at {seen.false_positives_per_scan:.2f}; FROC {rates}; mean DSC {overlap:.3f}")
-
-
-def laid_together(found: Probability, bundle: Bundle) -> dict[str, Probability]:
-    """Of two looks told apart (values: the first, scores: the second), what each choice makes of them."""
-    fine, coarse, own = found.values, found.scores, bundle.coarse
-    assert coarse is not None
-    assert own is not None
-    made = {"the first look": replace(found, scores=None), "the second look": replace(found, values=coarse, scores=None)}
-    choices = [(share, own.from_cm3) for share in SCORE_SHARES] + [(own.score_share, size) for size in FROM_CM3]
-    for share, size in dict.fromkeys([(own.score_share, own.from_cm3), *choices]):
-        both = together(fine, coarse, threshold=bundle.threshold, from_voxels=1000 * size / found.geometry.voxel_volume_mm3)
-        made[f"share {share:g} in scores, outlines from {size:g} cm³"] = replace(found, values=both, scores=(1 - share) * both + share * coarse)
-    return made
-
-
-def never_learnt(lists: Sequence[Path]) -> list[str]:
-    """The scans that the first of some trainings held back and none of them learnt from."""
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in lists]
-    each = [next(iter(one["members"].values())) if "members" in one else one for one in told]
-    learnt = {name for one in each for name in one["train"]}
-    return [name for name in each[0]["held_back"] if name not in learnt]
-
-
 def speed(data: Path) -> bool:
     """The quicker of two runs of each job; whether that of 134 slices took at most 20 s and none of ours 4 GiB. The peer runs once."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -377,20 +277,15 @@ def stretched(ct: Volume, slices: int) -> Volume:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("scans", "real", "generated", "speed", "thresholds", "looks", "folds"))
+    parser.add_argument("which", choices=("scans", "real", "generated", "speed", "folds"))
     parser.add_argument("data", type=Path, nargs="?", help="none for generated")
     parser.add_argument("--bundle")
     parser.add_argument("--hosts", default="", help="scans whose chest has this in its name: generated, thorax_no_tumour")
-    parser.add_argument("--held-back", type=Path, nargs="+", help="lists of the trainings that the weights come from, the last one first")
     parser.add_argument("--most", type=int, help="look at no more scans than this; of each fold")
     parser.add_argument("--card", type=Path, help="write the figures into the model card of this bundle's folder too")
     given = parser.parse_args()
     if given.data is None and given.which != "generated":
         parser.error("a folder is needed")
-    if given.which in ("thresholds", "looks"):
-        choose = thresholds if given.which == "thresholds" else looks
-        choose(given.data, never_learnt(given.held_back)[: given.most], read_bundle(given.bundle or DEFAULT))
-        return
     if given.which == "speed":
         sys.exit(0 if speed(given.data) else 1)
     title = f"`benchmarks/segmentation.py {' '.join(part for part in (given.which, given.hosts and f'--hosts {given.hosts}') if part)}`"

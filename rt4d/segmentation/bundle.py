@@ -54,12 +54,14 @@ MOST_COARSE = 3.0
 class Coarse:
     """A second look at larger voxels, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
 
-    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the first look knows a part of it.
-    score_share: its part in every candidate's score, 0 to 1.
+    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the share of it that the first look knows
+    is at least known_from and below known_to. score_share: its part in every candidate's score, 0 to 1.
     """
 
     spacing_mm: float
     from_cm3: float
+    known_from: float
+    known_to: float
     score_share: float
 
 
@@ -104,7 +106,8 @@ class Bundle:
             expected = f"above {self.space.spacing_mm:g} and at most {MOST_COARSE * self.space.spacing_mm:g}"
             raise InputError("coarse needs larger voxels", where=self.name, expected=expected, found=self.coarse.spacing_mm)
         if self.coarse is not None:
-            _require_share(self.coarse.score_share, "coarse.score_share", self.name)
+            for name in ("score_share", "known_from", "known_to"):
+                _require_share(getattr(self.coarse, name), f"coarse.{name}", self.name)
         if not self.members:
             raise InputError("A bundle needs at least one file of weights", where=self.name)
 
@@ -242,7 +245,8 @@ def _coarse(said: object, *, where: str) -> Coarse | None:
         return None
     names = {each.name for each in fields(Coarse)}
     if not isinstance(said, dict) or set(said) != names or not all(map(_is_number, said.values())) or said["from_cm3"] < 0:
-        raise InputError("coarse must be null, or say spacing_mm, from_cm3 and score_share", where=where, expected="numbers", found=said)
+        expected = f"numbers: {', '.join(sorted(names))}"
+        raise InputError("coarse must be null, or say what a second look needs", where=where, expected=expected, found=said)
     return Coarse(**said)
 
 

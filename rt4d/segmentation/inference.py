@@ -130,7 +130,8 @@ def _look(
     coarse = from_space(others[0].mean, views[1].volume.geometry, window.geometry)
     threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
     voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
-    both = together(first.mean, coarse, threshold=threshold, from_voxels=voxels)
+    known = bundle.coarse.known_from, bundle.coarse.known_to
+    both = together(first.mean, coarse, threshold=threshold, from_voxels=voxels, known=known)
     if not np.array_equal(both, first.mean):
         notes = (*notes, BY_BOTH)
     share = np.float32(bundle.coarse.score_share)

@@ -15,22 +15,20 @@ from scipy import ndimage
 from rt4d.segmentation.probabilities import TOUCHING
 from rt4d.segmentation.space import Array
 
-KNOWN_SHARES = 0.15, 0.5
-"""Of a large lesion of the coarser look: below, the finer one says that it is none; from the second on, that it ends elsewhere."""
 RIM_VOXELS = 2
 """Around a lesion outlined by both looks, so that its surface lies between values of one kind."""
 
 
-def together(fine: Array, coarse: Array, *, threshold: float, from_voxels: float) -> Array:
+def together(fine: Array, coarse: Array, *, threshold: float, from_voxels: float, known: tuple[float, float]) -> Array:
     """The probability, float32 z y x, of two looks on one grid.
 
-    from_voxels: how large a connected lesion of the coarser look, above the threshold, must be to have a say.
+    from_voxels: how large a connected lesion of the coarser look, above the threshold, must be to have a say. known: the share of it that the finer
+    one finds too: below the first the finer one says that it is none, from the second on that it ends elsewhere.
     """
     found, _ = ndimage.label(coarse >= threshold, structure=TOUCHING)
     voxels = np.bincount(found.ravel())
-    known = np.bincount(found.ravel(), weights=(fine >= threshold).ravel())
-    least, most = KNOWN_SHARES
-    missed = (voxels >= from_voxels) & (known >= least * voxels) & (known < most * voxels)
+    both = np.bincount(found.ravel(), weights=(fine >= threshold).ravel())
+    missed = (voxels >= from_voxels) & (both >= known[0] * voxels) & (both < known[1] * voxels)
     missed[0] = False
     either, count = ndimage.label(np.maximum(fine, coarse) >= threshold, structure=TOUCHING)
     by_both = np.zeros(count + 1, dtype=bool)

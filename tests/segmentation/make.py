@@ -11,7 +11,7 @@ import numpy as np
 
 from rt4d.geometry import Geometry
 from rt4d.provenance import sha256
-from rt4d.segmentation.bundle import Bundle
+from rt4d.segmentation.bundle import Bundle, Coarse
 from rt4d.segmentation.space import Space
 from rt4d.volumes import Volume
 
@@ -66,6 +66,13 @@ def change(folder: Path, file: str, **keys: Any) -> None:
         if value is not None:
             place[key] = value
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+COARSE = {"spacing_mm": 4.0, "from_cm3": 20.0, "known_from": 0.15, "known_to": 0.5, "score_share": 0.35}
+
+
+def a_second_look(**changed: float) -> Coarse:
+    return Coarse(**COARSE | changed)
 
 
 def a_bundle(**changed: Any) -> Bundle:

@@ -13,7 +13,7 @@ from rt4d.provenance import sha256
 from rt4d.segmentation import bundle as bundles
 from rt4d.segmentation.bundle import bundle_digest, read_bundle
 from rt4d.segmentation.network import build, definition
-from tests.segmentation.make import a_bundle, change, write_bundle
+from tests.segmentation.make import COARSE, a_bundle, change, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +104,13 @@ def test_altered_weights_are_refused(shipped):
         ({"coarse": 4}, "coarse must be null"),
         ({"coarse": {"spacing_mm": 4}}, "coarse must be null"),
         ({"coarse": {"spacing_mm": 4, "from_cm3": 20}}, "coarse must be null"),
-        ({"coarse": {"spacing_mm": 2.5, "from_cm3": 20, "score_share": 0.5}}, "larger voxels"),
-        ({"coarse": {"spacing_mm": 8, "from_cm3": 20, "score_share": 0.5}}, "larger voxels"),
-        ({"coarse": {"spacing_mm": 4, "from_cm3": -1, "score_share": 0.5}}, "coarse must be null"),
-        ({"coarse": {"spacing_mm": 4, "from_cm3": 20, "score_share": 1.5}}, "score_share must be a share"),
+        ({"coarse": COARSE | {"known": 0.5}}, "coarse must be null"),
+        ({"coarse": COARSE | {"spacing_mm": 2.5}}, "larger voxels"),
+        ({"coarse": COARSE | {"spacing_mm": 8}}, "larger voxels"),
+        ({"coarse": COARSE | {"from_cm3": -1}}, "coarse must be null"),
+        ({"coarse": COARSE | {"score_share": 1.5}}, "score_share must be a share"),
+        ({"coarse": COARSE | {"known_from": -0.1}}, "known_from must be a share"),
+        ({"coarse": COARSE | {"known_to": 1.1}}, "known_to must be a share"),
         ({"patch": [32, 32]}, "patch must be three"),
         ({"patch": 32}, "patch must be three"),
         ({"patch": [32, 32, 1e9]}, "patch must be three"),
