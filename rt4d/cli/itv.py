@@ -127,7 +127,7 @@ def as_text(summary: dict[str, Any]) -> str:
         lines += [_as_segmented(target["segmented"])] if target["segmented"] else []
         lines.append("")
     if summary["segmentation"] is not None:
-        lines += ["Candidates on the reference phase, for a physician to choose from:", *as_lines(summary["segmentation"]), ""]
+        lines += ["Candidates on the reference phase, for a physician to choose from:", *as_lines(summary["segmentation"], all_in="summary.json"), ""]
     return "\n".join(lines)
 
 

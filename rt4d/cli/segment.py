@@ -64,7 +64,7 @@ def segment(
             record = write_segmentation(folder, found, on=looked_at, reference=label, progress=show)
     for note in found.notes:
         sys.stderr.write(f"note: {note}\n")
-    sys.stdout.write(json.dumps(record, indent=2) + "\n" if as_json else _as_text(record, as_lines(record), out))
+    sys.stdout.write(json.dumps(record, indent=2) + "\n" if as_json else _as_text(record, as_lines(record, all_in="candidates.json"), out))
     return 0
 
 

@@ -19,6 +19,7 @@ from rt4d.report.identity import patient_named
 from rt4d.report.outcomes import write_outcomes_report
 from rt4d.report.page import inline_svg, write_page
 from rt4d.report.viewer import viewer_data
+from rt4d.segmentation.files import LISTED
 
 if TYPE_CHECKING:
     from rt4d.patient import ItvResult, TargetResult
@@ -56,6 +57,7 @@ def write_report(path: Path, result: ItvResult, summary: dict[str, Any]) -> Path
         grid=result.ct.geometry,
         told_by=result.ct.told_by,
         model=result.model.name if result.model else "",
+        candidates_listed=LISTED,
         written=provenance.now(),
     )
 

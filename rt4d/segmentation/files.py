@@ -20,6 +20,8 @@ MOST_SIDE_BY_SIDE = 4
 """Masks written at once: each takes a CT's voxels three times over, one byte each."""
 SPECK_CM3 = 0.05
 """What is smaller and not kept stands in the JSON only, without a mask of its own, and is counted elsewhere: a poor scan has hundreds of them."""
+LISTED = 10
+"""So many candidates are shown to a reader at first, and every one that is kept; of the others there is a count, and the whole list in the JSON."""
 
 
 def write_segmentation(
@@ -74,11 +76,15 @@ def candidate_dict(one: Candidate) -> dict[str, Any]:
     }
 
 
-def as_lines(record: dict[str, Any]) -> list[str]:
-    """The candidates as a table for a terminal, specks counted; in words where there is none."""
-    candidates = [one for one in record["candidates"] if one["kept"] or one["volume_cm3"] >= record["speck_cm3"]]
-    specks = len(record["candidates"]) - len(candidates)
-    told = [f"{specks} smaller than {record['speck_cm3']:g} cm³ not kept either"] if specks else []
+def as_lines(record: dict[str, Any], *, all_in: str) -> list[str]:
+    """The candidates as a table for a terminal, the faintest and specks counted; in words where there is none. all_in: the file with all."""
+    sized = [one for one in record["candidates"] if one["kept"] or one["volume_cm3"] >= record["speck_cm3"]]
+    candidates = [one for place, one in enumerate(sized) if one["kept"] or place < LISTED]
+    told = []
+    if more := [one for one in sized[LISTED:] if not one["kept"]]:
+        told.append(f"{len(more)} more with scores from {max(one['score'] for one in more):.2f} down, not kept: {all_in}")
+    if specks := len(record["candidates"]) - len(sized):
+        told.append(f"{specks} smaller than {record['speck_cm3']:g} cm³, not kept: {all_in}")
     if not candidates:
         return ["No candidate was found", *told]
     lines = [f"{'':>3}{'score':>8}{'spread':>8}{'cm³':>9}{'long mm':>9}{'x mm':>9}{'y mm':>8}{'z mm':>8}  side"]

@@ -173,6 +173,7 @@ def test_the_report_lists_the_candidates_and_says_that_nobody_drew_the_gtv(alone
     assert "Nobody drew the GTV" in page
     assert "not included: another has the highest score" in page
     assert "from ROI candidate" not in page
+    assert "more with scores" not in page
 
 
 def test_the_structure_set_says_that_nobody_drew_it(alone):

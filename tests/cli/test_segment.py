@@ -74,10 +74,21 @@ def test_specks_are_counted_and_stand_in_the_json(model, run, tmp_path, monkeypa
     monkeypatch.setattr("rt4d.segmentation.files.SPECK_CM3", 0.5)
     code, out, said, _ = run(write_volume(tmp_path / "ct.nii.gz", balls(CT, [BIG, SPECK])))
     assert code == 0
-    assert "1 smaller than 0.5 cm³ not kept either" in said
+    assert "1 smaller than 0.5 cm³, not kept: candidates.json" in said
     listed = json.loads((out / "candidates.json").read_text())["candidates"]
     assert [one["file"] for one in listed] == ["candidate_1.nii.gz", None]
     assert not (out / "candidate_2.nii.gz").exists()
+
+
+def test_candidates_of_low_scores_are_counted_for_a_reader_and_kept_ones_never(model, volume, run, monkeypatch):
+    monkeypatch.setattr("rt4d.segmentation.files.LISTED", 1)
+    code, out, said, _ = run(volume)
+    assert code == 0
+    listed = json.loads((out / "candidates.json").read_text())["candidates"]
+    assert said.count(" kept\n") == 2
+    assert "not kept: s" not in said
+    assert f"1 more with scores from {listed[2]['score']:.2f} down, not kept: candidates.json" in said
+    assert (out / "candidate_3.nii.gz").exists()
 
 
 def test_keep_and_point_choose(model, volume, run, tmp_path):
