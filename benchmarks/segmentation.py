@@ -26,6 +26,7 @@ back, alone, with the thresholds and second look of the shipped bundle. The tabl
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -57,6 +58,12 @@ from rt4d.segmentation.training.folds import case_paths
 from rt4d.segmentation.training.patches import buried_lesions
 from rt4d.volumes import Mask, Volume
 
+TITLES = {
+    "scans": "Synthetic scans of held-back shapes and textures",
+    "generated": "Generated 4D-CTs, their reference phase, one tumour each",
+    "real": "Real CTs that nothing was learnt from",
+    "folds": "Cross-validation",
+}
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
 MONAI_ALONE = Path(__file__).with_name("monai_alone.py")
 LUNG_HU, LUNG_SHARE = -500, 0.25
@@ -157,8 +164,8 @@ def generated(count: int) -> Iterator[Drawn]:
         chance = np.random.default_rng(seed)
         centre = (chance.choice([-1.0, 1.0]) * chance.uniform(40, 105), chance.uniform(-35, 50), chance.uniform(-40, 60))
         size_mm = float(np.exp(chance.uniform(*np.log(GENERATED_MM))))
-        shape = tuple(size_mm * chance.uniform(0.85, 1.15) for _ in range(3))
-        tumour = Tumour(centre, shape, lobulation=float(chance.uniform(0, 0.25)), spicules=int(chance.integers(0, 6)), seed=seed)
+        x, y, z = (size_mm * chance.uniform(0.85, 1.15) for _ in range(3))
+        tumour = Tumour(centre, (x, y, z), lobulation=float(chance.uniform(0, 0.25)), spicules=int(chance.integers(0, 6)), seed=seed)
         noise = float(chance.uniform(8, 25))
         case = phantom.make_4dct(**GENERATED_GRID, tumours=[tumour], phases=("00", "50"), amplitude_mm=(0.5, 2.0, 8.0), noise_hu=noise, seed=seed)
         image, gtv = case.ct.reference.volume, case.reference_gtv
@@ -169,7 +176,10 @@ def generated(count: int) -> Iterator[Drawn]:
 def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, title: str, each: bool) -> None:
     """Print every scan, segmented with its bundle, while it runs, then detection, the FROC curve and the outlines by size; or each lesion alone."""
     kept, in_lungs, every, rows = [], [], [], []
+    digest = hashlib.sha256()
     for scan, bundle in scans:
+        for array in (scan.image.hu, *(lesion.inside for lesion in scan.lesions)):
+            digest.update(np.ascontiguousarray(array).tobytes())
         began = time.perf_counter()
         found = rt4d.segment(scan.image, bundle=bundle)
         seconds = time.perf_counter() - began
@@ -181,7 +191,9 @@ def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, tit
         told = "; ".join(f"{one.volume_cm3:.1f} cm³ DSC {one.dice:.2f}, at a point {one.dice_at_point:.2f}" for one in new)
         wrong = len(kept[-1].matching.false_positive)
         print(f"{scan.name}: {told or 'no lesion'}; false positives {wrong} ({seconds:.0f} s)", file=sys.stderr, flush=True)
-    sections: dict[str, dict[str, dict[str, object]]] = {}
+    made_of: dict[str, dict[str, object]] = {"all": {"scans": len(kept), "lesions": len(rows), "sha256": digest.hexdigest()[:16]}}
+    sections = {f"{title}: which": made_of}
+    print(f"{title}: {len(kept)} scans, {len(rows)} lesions, sha256 of voxels and lesions {digest.hexdigest()[:16]}", end="\n\n")
     for name, some in (("lesions in the lungs found", in_lungs), ("lesions found", kept))[1 if each else 0 :]:
         detected = detection_in(some, strata=BY_VOLUME)
         print(f"{name}\n{detected}", end="\n\n")
@@ -288,11 +300,10 @@ def main() -> None:
         parser.error("a folder is needed")
     if given.which == "speed":
         sys.exit(0 if speed(given.data) else 1)
-    title = f"`benchmarks/segmentation.py {' '.join(part for part in (given.which, given.hosts and f'--hosts {given.hosts}') if part)}`"
+    title = f"{TITLES[given.which]}{given.hosts and f', {given.hosts}'} (`benchmarks/segmentation.py {given.which}`)"
     if given.which == "folds":
         with tempfile.TemporaryDirectory() as scratch:
-            held = folds(given.data, Path(given.bundle), Path(scratch), most=given.most)
-            measure(held, card=given.card, title=f"Cross-validation, {title}", each=False)
+            measure(folds(given.data, Path(given.bundle), Path(scratch), most=given.most), card=given.card, title=title, each=False)
         return
     if given.which == "generated":
         scans = generated(given.most or 40)
