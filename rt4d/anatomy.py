@@ -21,7 +21,7 @@ from rt4d.volumes import Mask, Volume
 WORK_MM = 3.0
 TISSUE_HU, LUNG_HU = -350.0, -400.0
 """Between air and soft tissue; between lung and soft tissue, half-way."""
-AROUND_HU, WALLED, MOST_OPEN = -950.0, 0.8, 3.0
+AROUND_HU, WALLED, MOST_OPEN = -950.0, 0.75, 3.0
 """What the edge of the image cuts open is lung where its median is higher, the body makes up so much of its wall (a couch's foam has its own),
 and the edge is at most so many times as long as that wall."""
 PADDED_HU = -1500.0
@@ -174,7 +174,8 @@ def _cut_open(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools) -> Bools:
     parts, _ = ndimage.label(~tissue)
     for number in np.unique(parts[edge & ~tissue]):
         part = parts == number
-        wall, open_to = ndimage.binary_dilation(part) & ~part, part & edge
+        solid = ndimage.binary_fill_holes(part)  # vessels and tumours within a lung are no wall
+        wall, open_to = ndimage.binary_dilation(solid) & ~solid, part & edge
         is_walled = np.count_nonzero(wall & near) >= max(WALLED * np.count_nonzero(wall), np.count_nonzero(open_to) / MOST_OPEN)
         if is_walled and np.median(hu[part]) > AROUND_HU:
             opened |= part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from rt4d import anatomy
 from rt4d.errors import InputError
@@ -62,6 +63,15 @@ def test_lungs_that_the_field_of_view_cuts_are_found(cut):
 
     assert dice(anatomy.lungs(volume), true) >= 0.95
     assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm)) >= 0.97
+
+
+def test_vessels_in_a_lung_that_is_cut_are_no_wall():
+    whole = make_4dct(**COARSE).ct.reference.volume
+    _, y, x = np.indices(whole.hu.shape)
+    deep = ndimage.binary_erosion(truth(whole.geometry, thorax.lungs_mm), iterations=2)
+    hu = np.where(deep & (x % 8 < 2) & (y % 8 < 2), 40, whole.hu)[:, :, 30:]
+    volume = Volume(np.ascontiguousarray(hu), whole.geometry.crop((30, 0, 0), hu.shape[::-1]))
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
 
 
 def test_lungs_that_a_round_field_of_view_cuts_are_found():

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from rt4d import geometry as grids
+from rt4d.anatomy import PADDED_HU
 from rt4d.errors import GeometryError, InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.volumes import Mask, Volume
@@ -23,6 +24,7 @@ OUTSIDE_HU = -1000.0
 CLICK_SIGMA_MM = 5.0
 CT_HU = (-1024.0, 3071.0)
 """What a CT scanner says; padding and metal beyond it would spread into their neighbours when voxels are averaged."""
+PADDING_HU = -3024.0
 FWHM = 2.3548
 """Of a Gaussian, in standard deviations."""
 STRAIGHT = 1e-5
@@ -73,6 +75,18 @@ def resample_hu(volume: Volume, onto: Geometry) -> Volume:
             sigma = float(np.sqrt(target_mm**2 - spacing_mm**2)) / FWHM / spacing_mm
             hu = ndimage.gaussian_filter1d(hu, sigma, axis=axis, mode="nearest", truncate=3.0)
     return Volume(_sampled(hu, part.geometry, onto, outside=OUTSIDE_HU), onto)
+
+
+def not_imaged_again(resampled: Volume, volume: Volume) -> Volume:
+    """The CT on another grid, padded (-3024 HU) where nothing was imaged: outside a round field of view, or beyond the edges of a CT that is turned.
+
+    Resampling says air there, and who looks for the body needs to know better.
+    """
+    padded = volume.hu < PADDED_HU
+    if not padded.any() and _runs_along(volume.geometry, resampled.geometry):
+        return resampled
+    share = _sampled(padded.view(np.uint8), volume.geometry, resampled.geometry, outside=1.0)
+    return Volume(np.where(share > 0.5, np.float32(PADDING_HU), resampled.hu), resampled.geometry)
 
 
 def from_space(values: Array, geometry: Geometry, onto: Geometry, *, outside: float = 0.0) -> Array:
@@ -168,13 +182,18 @@ def _room_around_mask(mask: Mask, geometry: Geometry) -> tuple[tuple[int, int, i
 
 def _sampled(values: npt.NDArray[Any], here: Geometry, onto: Geometry, *, outside: float) -> Array:
     """Linear between the voxels of `here`, at the voxel centres of `onto`; as at its outermost centres to their edges, and `outside` beyond."""
-    turned = here.matrix.T @ onto.matrix
     result = np.empty(onto.shape, np.float32)
-    if np.all((np.abs(turned) < STRAIGHT) | (np.abs(turned) > 1 - STRAIGHT)):
+    if _runs_along(here, onto):
         _fill_straight(result, values, here, onto, outside)
     else:
         _fill_oblique(result, values, here, onto, outside)
     return result
+
+
+def _runs_along(here: Geometry, onto: Geometry) -> bool:
+    """Whether each axis of one grid runs along one of the other."""
+    turned = np.abs(here.matrix.T @ onto.matrix)
+    return bool(np.all((turned < STRAIGHT) | (turned > 1 - STRAIGHT)))
 
 
 def _fill_straight(result: Array, values: npt.NDArray[Any], here: Geometry, onto: Geometry, outside: float) -> None:

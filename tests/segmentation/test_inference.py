@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from rt4d.anatomy import lungs
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry
 from rt4d.phantom import make_4dct
@@ -17,7 +19,7 @@ from rt4d.segmentation.bundle import bundle_digest, read_bundle
 from rt4d.segmentation.chest import MARGIN_MM, find_chest
 from rt4d.segmentation.inference import members_of, probability
 from rt4d.segmentation.space import Space, normalised, to_space
-from rt4d.volumes import Volume
+from rt4d.volumes import Mask, Volume
 from tests.segmentation.make import a_bundle, a_second_look, always, balls, tissue, write_bundle
 
 SPACE = Space(spacing_mm=2.5, window_hu=(-1000.0, 400.0))
@@ -154,6 +156,34 @@ def test_a_lung_filled_by_tumour_is_within_the_chest(thorax):
     whole, half = box_mm(thorax), box_mm(Volume(hu, thorax.geometry))
     assert half[1][0] >= whole[1][0] - 15
     assert half[1][2] >= whole[1][2] - 15
+
+
+def _sampled_at(volume: Volume, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    index = volume.geometry.to_index(np.stack([x, y, z], axis=-1))[..., ::-1]
+    return ndimage.map_coordinates(volume.hu, np.moveaxis(index, -1, 0), order=1, mode="nearest")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_lungs_that_the_field_of_view_cuts_are_lungs_to_the_segmenter(thorax, members, turned):
+    """A round field of view, padded; or the edge of a CT that is turned in the patient."""
+    members(tissue)
+    x, y, _ = np.moveaxis(thorax.geometry.centres(), -1, 0)
+    if turned:
+        cut = Geometry((44, 60, 52), (4.0, 4.0, 5.0), (-110.0, -40.0, -127.5), (0.906, -0.423, 0.0, 0.423, 0.906, 0.0, 0.0, 0.0, 1.0))
+        x, y, z = np.moveaxis(cut.centres(), -1, 0)
+        volume = Volume(_sampled_at(thorax, x, y, z), cut)
+        points = lungs(thorax).points_mm
+        points = points[cut.contains(points)]
+    else:
+        imaged = x**2 + (y - 10) ** 2 < 110**2
+        volume = Volume(np.where(imaged, thorax.hu, -3024).astype(np.int16), thorax.geometry)
+        points = Mask(lungs(thorax).inside & imaged, thorax.geometry).points_mm
+
+    chest = probability(volume, a_bundle()).chest
+
+    assert chest.holds(points)
+    index = chest.by_lungs.geometry.to_index(points).round().astype(int).T[::-1]
+    assert chest.by_lungs.inside[tuple(index)].mean() >= 0.98
 
 
 def test_sides_are_the_patients(thorax):
