@@ -21,9 +21,10 @@ from rt4d.volumes import Mask, Volume
 WORK_MM = 3.0
 TISSUE_HU, LUNG_HU = -350.0, -400.0
 """Between air and soft tissue; between lung and soft tissue, half-way."""
-AROUND_HU, WALLED, MOST_OPEN = -950.0, 0.75, 3.0
-"""What the edge of the image cuts open is lung where its median is higher, the body makes up so much of its wall (a couch's foam has its own),
-and the edge is at most so many times as long as that wall."""
+AROUND_HU, WALLED = -950.0, 0.75
+"""What the edge of the image cuts open is lung where its median is higher and the body makes up so much of its wall (a couch's foam has its own)."""
+ABOVE_DARKEST_HU = 50.0
+"""What is cut open is also denser by this than the darkest of the CT: in cone-beam and clipped CTs the air around the patient is above -950 HU."""
 PADDED_HU = -1500.0
 """Below it nothing was imaged: outside a round field of view."""
 SMALLEST_LUNGS_CM3 = 150.0
@@ -159,25 +160,25 @@ def _body(upright: _Upright) -> Bools:
     if not near.any():
         raise InputError("No body was found on this CT", expected="tissue above -350 HU", found=f"{upright.hu.max():.0f} HU at most")
     inside = (tissue & near) | interior
+    around_hu = max(AROUND_HU, float(np.percentile(upright.hu, 0.05)) + ABOVE_DARKEST_HU)
     for k in range(len(inside)):
-        inside[k] = ndimage.binary_fill_holes(inside[k] | _cut_open(upright.hu[k], tissue[k], near[k]))
+        inside[k] = ndimage.binary_fill_holes(inside[k] | _cut_open(upright.hu[k], tissue[k], near[k], around_hu))
     return inside
 
 
-def _cut_open(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools) -> Bools:
+def _cut_open(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, around_hu: float) -> Bools:
     """What of a slice is air within the body that the image's edge cuts open: denser than the air around a patient, and walled by the body."""
     edge = np.ones_like(tissue)
     edge[1:-1, 1:-1] = False
     opened = np.zeros_like(tissue)
-    if not (edge & ~tissue & (hu > AROUND_HU)).any():
+    if not (edge & ~tissue & (hu > around_hu)).any():
         return opened
     parts, _ = ndimage.label(~tissue)
     for number in np.unique(parts[edge & ~tissue]):
         part = parts == number
         solid = ndimage.binary_fill_holes(part)  # vessels and tumours within a lung are no wall
-        wall, open_to = ndimage.binary_dilation(solid) & ~solid, part & edge
-        is_walled = np.count_nonzero(wall & near) >= max(WALLED * np.count_nonzero(wall), np.count_nonzero(open_to) / MOST_OPEN)
-        if is_walled and np.median(hu[part]) > AROUND_HU:
+        wall = ndimage.binary_dilation(solid) & ~solid
+        if np.count_nonzero(wall & near) > WALLED * np.count_nonzero(wall) and np.median(hu[part]) > around_hu:
             opened |= part
     return opened
 

@@ -47,15 +47,25 @@ def test_trachea_and_air_around_the_patient_are_not_lung():
     assert [bool(found[z, y, x]) for x, y, z in index] == [False, False, True]
 
 
-CUTS = {"front": np.s_[:, 20:], "back": np.s_[:, :50], "right": np.s_[:, :, 30:], "left": np.s_[:, :, :68], "all round": np.s_[:, 20:48, 26:70]}
+CUTS = {
+    "front": np.s_[:, 20:],
+    "back": np.s_[:, :50],
+    "right": np.s_[:, :, 30:],
+    "left": np.s_[:, :, :68],
+    "sides": np.s_[:, :, 24:72],
+    "all round": np.s_[:, 20:48, 26:70],
+}
+
+
+def cropped(volume: Volume, to: tuple[slice, ...]) -> Volume:
+    hu = np.ascontiguousarray(volume.hu[to])
+    corner = [axis.start or 0 for axis in (*to, slice(None))[:3]]
+    return Volume(hu, volume.geometry.crop(corner[::-1], hu.shape[::-1]))
 
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_lungs_that_the_field_of_view_cuts_are_found(cut):
-    whole = make_4dct(**COARSE).ct.reference.volume
-    corner = [axis.start or 0 for axis in (*CUTS[cut], slice(None))[:3]]
-    hu = np.ascontiguousarray(whole.hu[CUTS[cut]])
-    volume = Volume(hu, whole.geometry.crop(corner[::-1], hu.shape[::-1]))
+    volume = cropped(make_4dct(**COARSE).ct.reference.volume, CUTS[cut])
     true = truth(volume.geometry, thorax.lungs_mm)
     edges = np.ones_like(true)
     edges[:, 1:-1, 1:-1] = False
@@ -92,6 +102,24 @@ def test_foam_of_a_couch_that_the_field_of_view_cuts_is_no_lung():
     hu[(y > 112) & (y < 132)] = -900
     hu[(np.abs(y - 112) < 2.1) | (np.abs(y - 132) < 2.1)] = -100
     assert dice(anatomy.lungs(Volume(hu, volume.geometry)), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("least_hu", [-940, -900])
+def test_air_that_a_scanner_shows_too_dense_is_no_body(least_hu, cut):
+    """Cone-beam CTs and clipped ones: the air around the patient is no darker than this."""
+    whole = make_4dct(**COARSE).ct.reference.volume
+    volume = cropped(Volume(np.maximum(whole.hu, least_hu), whole.geometry), CUTS[cut])
+    assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm)) >= 0.97
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+
+
+def test_air_that_is_denser_than_what_pads_the_image_is_no_body():
+    whole = make_4dct(**COARSE).ct.reference.volume
+    hu = np.maximum(whole.hu, -965)
+    hu[:, :3, 24:34] = -1024
+    volume = cropped(Volume(hu, whole.geometry), CUTS["sides"])
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
 
 
 def test_water_without_lungs_is_refused():
