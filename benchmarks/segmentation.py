@@ -55,7 +55,7 @@ from rt4d.segmentation.candidates import Candidate
 from rt4d.segmentation.cases import FULL_SHARE, Case, read_case
 from rt4d.segmentation.training.card import rewrite_card
 from rt4d.segmentation.training.folds import case_paths
-from rt4d.segmentation.training.patches import buried_lesions
+from rt4d.segmentation.training.patches import LEAST_LUNG, LUNG_HU, buried_lesions
 from rt4d.volumes import Mask, Volume
 
 TITLES = {
@@ -66,7 +66,6 @@ TITLES = {
 }
 RULE = Overlap(of_machine=0.1, of_physician=0.1)
 MONAI_ALONE = Path(__file__).with_name("monai_alone.py")
-LUNG_HU, LUNG_SHARE = -500, 0.25
 GENERATED_FROM, GENERATED_MM = 70_000, (8.0, 75.0)
 GENERATED_GRID: dict[str, Any] = {"size": (360, 280, 90), "spacing_mm": (1.0, 1.0, 3.0)}
 
@@ -170,7 +169,7 @@ def generated(count: int) -> Iterator[Drawn]:
         case = phantom.make_4dct(**GENERATED_GRID, tumours=[tumour], phases=("00", "50"), amplitude_mm=(0.5, 2.0, 8.0), noise_hu=noise, seed=seed)
         image, gtv = case.ct.reference.volume, case.reference_gtv
         next_to_it = ndimage.binary_dilation(gtv.inside, iterations=2) & ~gtv.inside
-        yield Drawn(f"generated {seed}", image, [gtv], [gtv] if np.mean(image.hu[next_to_it] < LUNG_HU) < LUNG_SHARE else [])
+        yield Drawn(f"generated {seed}", image, [gtv], [gtv] if np.mean(image.hu[next_to_it] < LUNG_HU) < LEAST_LUNG else [])
 
 
 def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, title: str, each: bool) -> None:

@@ -108,6 +108,9 @@ class Bundle:
         if self.coarse is not None:
             for name in ("score_share", "known_from", "known_to"):
                 _require_share(getattr(self.coarse, name), f"coarse.{name}", self.name)
+            if self.coarse.known_from > self.coarse.known_to:
+                expected = f"at most known_to, {self.coarse.known_to:g}"
+                raise InputError("coarse.known_from is too high", where=self.name, expected=expected, found=self.coarse.known_from)
         if not self.members:
             raise InputError("A bundle needs at least one file of weights", where=self.name)
 

@@ -25,7 +25,7 @@ from rt4d.segmentation.chest import Chest, find_chest
 from rt4d.segmentation.looks import together
 from rt4d.segmentation.network import imported_beside
 from rt4d.segmentation.probabilities import Probability
-from rt4d.segmentation.space import Array, Space, click_channel, from_space, normalised, not_imaged_again, to_space
+from rt4d.segmentation.space import Array, Space, click_channel, from_space, normalised, padded_where_not_imaged, to_space
 from rt4d.volumes import Volume
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def probability(
         raise InputError("The point lies outside the CT", found=_text(point_mm), do=do)
     with imported_beside():
         upright = to_space(volume, bundle.space)
-        chest = find_chest(not_imaged_again(upright, volume))
+        chest = find_chest(padded_where_not_imaged(upright, volume))
     if point_mm is None:
         low, size = np.array(chest.start), np.array(chest.size)
         return _look(upright, low, low + size, bundle, chest, point_mm=None, flips=flips, progress=progress)

@@ -77,7 +77,7 @@ def resample_hu(volume: Volume, onto: Geometry) -> Volume:
     return Volume(_sampled(hu, part.geometry, onto, outside=OUTSIDE_HU), onto)
 
 
-def not_imaged_again(resampled: Volume, volume: Volume) -> Volume:
+def padded_where_not_imaged(resampled: Volume, volume: Volume) -> Volume:
     """The CT on another grid, padded (-3024 HU) where nothing was imaged: outside a round field of view, or beyond the edges of a CT that is turned.
 
     Resampling says air there, and who looks for the body needs to know better.

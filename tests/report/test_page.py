@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from rt4d.delivery import summarise
 from rt4d.geometry import Geometry
 from rt4d.phases import FourDCT, Phase
+from rt4d.report import write_report
 from rt4d.volumes import Volume
 from tests.report.make import LABELS, PATIENT, ball, made_result, page_of
 
@@ -71,6 +73,27 @@ def test_two_targets_share_the_page_and_can_be_chosen(odd):
 
 def test_a_segmented_phase_without_a_finding_is_said(odd):
     assert odd.count("nothing found") == 2 * len(LABELS)
+
+
+def test_ten_candidates_and_all_kept_ones_are_shown_the_fainter_folded_away_and_specks_counted(tmp_path):
+    sizes = [2.0] * 11 + [0.01, 3.0, 2.0]
+    kept = (0, 12)
+    listed = [candidate(n + 1, cm3, kept=n in kept, score=0.9 - n / 20) for n, cm3 in enumerate(sizes)]
+    said = {"bundle": {"name": "net", "sha256": "0" * 64}, "speck_cm3": 0.1, "candidates": listed}
+    result = made_result()
+    page = write_report(tmp_path / "report.html", result, summarise(result) | {"segmentation": said}).read_text()
+
+    at_once, folded = re.fullmatch(r"(.*<h2>Candidates.*)<details>(.*?)</details>.*", page, re.DOTALL).groups()
+    rows = r"<tr><td>(\d+)</td>"
+    assert re.findall(rows, at_once[at_once.index("<h2>Candidates") :]) == [*map(str, range(1, 11)), "13"]
+    assert re.findall(rows, folded) == ["11", "14"]
+    assert "2 more with scores from 0.40 down, not included" in folded
+    assert "And 1 smaller than 0.1 cm³, not included: they stand in summary.json" in page
+
+
+def candidate(number, volume_cm3, *, kept, score):
+    place = {"centroid_mm": [1.0, 2.0, 3.0], "longest_axis_mm": 20.0, "side": "left", "at_edge": False, "outlined_from": 0.4, "spread": None}
+    return {"number": number, "score": score, "volume_cm3": volume_cm3, "kept": kept, "why_not": None if kept else "a test"} | place
 
 
 def test_nothing_of_the_page_names_the_patient_or_a_file(page):

@@ -111,6 +111,7 @@ def test_altered_weights_are_refused(shipped):
         ({"coarse": COARSE | {"score_share": 1.5}}, "score_share must be a share"),
         ({"coarse": COARSE | {"known_from": -0.1}}, "known_from must be a share"),
         ({"coarse": COARSE | {"known_to": 1.1}}, "known_to must be a share"),
+        ({"coarse": COARSE | {"known_from": 0.6}}, "known_from is too high.*at most known_to, 0.5, found 0.6"),
         ({"patch": [32, 32]}, "patch must be three"),
         ({"patch": 32}, "patch must be three"),
         ({"patch": [32, 32, 1e9]}, "patch must be three"),
