@@ -1,7 +1,8 @@
-"""What a bundle's thresholds and second look are chosen by, on scans that its weights never learnt from.
+"""What a bundle's thresholds, and its looks through larger and smaller voxels, are chosen by, on scans that its weights never learnt from.
 
     python benchmarks/segmentation_settings.py thresholds CASES --held-back LISTS [--bundle NAME]
     python benchmarks/segmentation_settings.py looks CASES --held-back LISTS [--bundle NAME]
+    python benchmarks/segmentation_settings.py small CASES --held-back LISTS [--bundle NAME]
 
 CASES is the folder that it was trained on, and LISTS the train.json of every go that its weights come from (or the cases.json that `rt4d train`
 leaves beside its checkpoints): only scans are looked at that the first of them held back and none learnt from, and none that
@@ -32,6 +33,7 @@ from rt4d.segmentation.probabilities import TOUCHING, Probability
 
 THRESHOLDS, FAINT, SMALLEST_CM3 = (0.2, 0.3, 0.4, 0.5), (0.05, 0.1, 0.15, 0.2), (0.1, 0.2, 0.3)
 RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
+SMALL_CM3 = 5.0
 SCORE_SHARES, FROM_CM3 = (0.0, 0.5), (30.0, 100.0)
 
 
@@ -77,34 +79,66 @@ def thresholds(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
 
 
 def looks(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
-    """Print what is found in the lungs by the first look, by the second, and by both as the bundle says and with another share or size."""
+    """Print what is found in the lungs by the first look, by the one through larger voxels, and by both as the bundle says and otherwise."""
     if bundle.coarse is None:
-        raise SystemExit("This bundle looks once")
-    apart = replace(bundle, coarse=replace(bundle.coarse, from_cm3=float("inf"), score_share=1.0))
-    kept: dict[str, list[Scan[Matching]]] = {}
-    every: dict[str, list[Scan[Matching]]] = {}
-    rows: dict[str, list[Outlined]] = {}
+        raise SystemExit("This bundle has no look through larger voxels")
+    apart = replace(bundle, coarse=replace(bundle.coarse, from_cm3=float("inf"), score_share=1.0), fine=None)
+    rows: dict[str, Row] = {}
     shares: dict[bool, list[float]] = {True: [], False: []}
     for number, name in enumerate(names, start=1):
         scan = drawn_in(read_case(cases / name), name)
         found = probability(scan.image, apart)
         for on_one, share in known_shares(found, scan, bundle):
             shares[on_one].append(share)
-        for row, seen in laid_together(found, bundle).items():
-            candidates = find_candidates(seen, bundle, scan.image.geometry)
-            chosen = [one for one in candidates if one.kept]
-            kept.setdefault(row, []).append(Scan(name, in_the_lungs(chosen, scan)))
-            every.setdefault(row, []).append(Scan(name, in_the_lungs(candidates, scan)))
-            rows.setdefault(row, []).extend(outlined(name, matched(chosen, scan.lesions), [float("nan")] * len(scan.lesions)))
+        for name_of, seen in laid_together(found, bundle).items():
+            rows.setdefault(name_of, Row()).add(name, seen, scan, bundle)
         print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
-    for row, scans in kept.items():
-        overall, curve = detection_in(scans, strata=()).lesions[0], froc(every[row])
-        rates = ", ".join(f"{curve.sensitivity_at(rate):.2f} at {rate:g}" for rate in RATES)
-        overlap = np.mean([one.dice for one in rows[row]])
-        print(f"{row:<48}kept {overall.sensitivity} at {overall.false_positives_per_scan:.2f}; FROC {rates}; mean DSC {overlap:.3f}")
+    for name_of, row in rows.items():
+        print(f"{name_of:<48}{row}")
     for on_one, what in ((True, "of what lies on a lesion"), (False, "of what lies on none")):
         listed = " ".join(f"{share:.2f}" for share in sorted(shares[on_one])) or "–"
-        print(f"large ones of the second look, the share that the first knows, {what}: {listed}")
+        print(f"large ones of the look through larger voxels, the share that the first knows, {what}: {listed}")
+
+
+def small(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
+    """Print the same without the look through smaller voxels, with it as the bundle says, and with it otherwise."""
+    if bundle.fine is None:
+        raise SystemExit("This bundle has no look through smaller voxels")
+    others = [{"share": 0.3}, {"share": 0.7}, {"to_cm3": 3.0}, {"spacing_mm": 1.5}, {"overlap": 0.5}]
+    finer = [replace(bundle.fine, **other) for other in others]
+    rows = {f"at {one.spacing_mm:g} mm, overlap {one.overlap:g}, to {one.to_cm3:g} cm³, share {one.share:g}": one for one in (bundle.fine, *finer)}
+    choices = {"without it": replace(bundle, fine=None)} | {row: replace(bundle, fine=one) for row, one in rows.items()}
+    found = {row: Row() for row in choices}
+    for number, name in enumerate(names, start=1):
+        scan = drawn_in(read_case(cases / name), name)
+        for row, choice in choices.items():
+            found[row].add(name, probability(scan.image, choice), scan, choice)
+        print(f"{number} of {len(names)} scans", file=sys.stderr, flush=True)
+    for row, made in found.items():
+        print(f"{row:<48}{made}")
+
+
+class Row:
+    """What one choice finds in scan after scan, in words: what is kept, the FROC curve, and mean DSC of all lesions and of those below 5 cm³."""
+
+    def __init__(self) -> None:
+        self._kept: list[Scan[Matching]] = []
+        self._every: list[Scan[Matching]] = []
+        self._outlined: list[Outlined] = []
+
+    def add(self, name: str, seen: Probability, scan: Drawn, bundle: Bundle) -> None:
+        candidates = find_candidates(seen, bundle, scan.image.geometry)
+        chosen = [one for one in candidates if one.kept]
+        self._kept.append(Scan(name, in_the_lungs(chosen, scan)))
+        self._every.append(Scan(name, in_the_lungs(candidates, scan)))
+        self._outlined.extend(outlined(name, matched(chosen, scan.lesions), [float("nan")] * len(scan.lesions)))
+
+    def __str__(self) -> str:
+        overall, curve = detection_in(self._kept, strata=()).lesions[0], froc(self._every)
+        rates = ", ".join(f"{curve.sensitivity_at(rate):.3f} at {rate:g}" for rate in RATES)
+        all_of_them, below = (np.mean([one.dice for one in self._outlined if one.volume_cm3 < most]) for most in (float("inf"), SMALL_CM3))
+        dsc = f"mean DSC {all_of_them:.3f}, below {SMALL_CM3:g} cm³ {below:.3f}"
+        return f"kept {overall.sensitivity} at {overall.false_positives_per_scan:.2f}; FROC {rates}; {dsc}"
 
 
 def known_shares(found: Probability, scan: Drawn, bundle: Bundle) -> Iterator[tuple[bool, float]]:
@@ -149,7 +183,7 @@ def never_learnt(lists: Sequence[Path]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=("thresholds", "looks"))
+    parser.add_argument("which", choices=("thresholds", "looks", "small"))
     parser.add_argument("cases", type=Path)
     parser.add_argument("--bundle", default=DEFAULT)
     parser.add_argument("--held-back", type=Path, nargs="+", required=True, help="lists of the trainings that it comes from, the last one first")
@@ -158,7 +192,7 @@ def main() -> None:
     listed = never_learnt(given.held_back)
     names = [name for name in listed if (given.cases / name).is_file()]
     print(f"{len(names)} of {len(listed)} scans that nothing was learnt from are here", file=sys.stderr)
-    choose = thresholds if given.which == "thresholds" else looks
+    choose = {"thresholds": thresholds, "looks": looks, "small": small}[given.which]
     choose(given.cases, names[: given.most], read_bundle(given.bundle))
 
 

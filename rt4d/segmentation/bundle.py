@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from rt4d.errors import InputError, NotFoundError
 from rt4d.provenance import sha256
@@ -39,6 +39,7 @@ KEYS = (
     "candidate_score",
     "smallest_cm3",
     "coarse",
+    "fine",
     "members",
     "sha256",
 )
@@ -46,13 +47,17 @@ NAMED_DIGEST = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-fA-F]{64})")
 LARGEST_JSON = 4 << 20
 PATCH = (16, 256)
 """Voxels along each side of a patch."""
+MOST_OVERLAP = 0.9
+"""Of neighbouring patches, as a share of one."""
 MOST_COARSE = 3.0
-"""How much larger the voxels of a second look may be."""
+"""How much larger the voxels of the look from afar may be."""
+LEAST_FINE = 0.4
+"""How small those of the look from close by may be, in the network's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coarse:
-    """A second look at larger voxels, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
+    """A look at larger voxels too, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
 
     spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the share of it that the first look knows
     is at least known_from and below known_to. score_share: its part in every candidate's score, 0 to 1.
@@ -66,13 +71,30 @@ class Coarse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fine:
+    """A look at smaller voxels too, for lesions that are small beside a voxel: see `rt4d.segmentation.looks`.
+
+    spacing_mm: of its voxels. overlap: of neighbouring patches, as a share of one. to_cm3: below this size its probability counts. share: for how
+    much of it, 0 to 1.
+    """
+
+    spacing_mm: float
+    overlap: float
+    to_cm3: float
+    share: float
+
+
+Look = TypeVar("Look", Coarse, Fine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A model ready to be used: what it sees (space, patch), when it says yes (thresholds), what it is (definition, members, digest).
 
     patch_voxels: x y z; overlap: of neighbouring patches, as a share of one. threshold: of the probability, without and at a point.
     faint_threshold: what reaches only this one is a candidate too, outlined from half its highest probability.
-    candidate_score and smallest_cm3: at least, for a candidate to be kept. coarse: the second look, None where there is one look only.
-    members: files of weights whose mean answers.
+    candidate_score and smallest_cm3: at least, for a candidate to be kept. coarse, fine: looks at larger and at smaller voxels, None where there
+    is no such look. members: files of weights whose mean answers.
     """
 
     name: str
@@ -85,6 +107,7 @@ class Bundle:
     candidate_score: float
     smallest_cm3: float
     coarse: Coarse | None
+    fine: Fine | None
     network_definition: Mapping[str, Any]
     members: tuple[Path, ...]
     sha256: str
@@ -96,23 +119,37 @@ class Bundle:
         if not whole:
             raise InputError("patch must be three numbers of voxels", where=self.name, expected=f"{least} to {most}", found=self.patch_voxels)
         _require_levels(self.patch_voxels, self.network_definition.get("strides"), self.name)
-        _require_share(self.overlap, "overlap", self.name, most=0.9)
+        _require_share(self.overlap, "overlap", self.name, most=MOST_OVERLAP)
         _require_share(self.candidate_score, "candidate_score", self.name)
         for name in ("threshold", "threshold_at_point", "faint_threshold"):
             _require_share(getattr(self, name), name, self.name, zero=False)
         if not _is_number(self.smallest_cm3) or self.smallest_cm3 < 0:
             raise InputError("smallest_cm3 must be a number", where=self.name, expected="at least 0", found=self.smallest_cm3)
-        if self.coarse is not None and not self.space.spacing_mm < self.coarse.spacing_mm <= MOST_COARSE * self.space.spacing_mm:
-            expected = f"above {self.space.spacing_mm:g} and at most {MOST_COARSE * self.space.spacing_mm:g}"
-            raise InputError("coarse needs larger voxels", where=self.name, expected=expected, found=self.coarse.spacing_mm)
         if self.coarse is not None:
-            for name in ("score_share", "known_from", "known_to"):
-                _require_share(getattr(self.coarse, name), f"coarse.{name}", self.name)
-            if self.coarse.known_from > self.coarse.known_to:
-                expected = f"at most known_to, {self.coarse.known_to:g}"
-                raise InputError("coarse.known_from is too high", where=self.name, expected=expected, found=self.coarse.known_from)
+            self._require_coarse(self.coarse)
+        if self.fine is not None:
+            self._require_fine(self.fine)
         if not self.members:
             raise InputError("A bundle needs at least one file of weights", where=self.name)
+
+    def _require_coarse(self, coarse: Coarse) -> None:
+        own = self.space.spacing_mm
+        if not own < coarse.spacing_mm <= MOST_COARSE * own:
+            expected = f"above {own:g} and at most {MOST_COARSE * own:g}"
+            raise InputError("coarse needs larger voxels", where=self.name, expected=expected, found=coarse.spacing_mm)
+        for name in ("score_share", "known_from", "known_to"):
+            _require_share(getattr(coarse, name), f"coarse.{name}", self.name)
+        if coarse.known_from > coarse.known_to:
+            expected = f"at most known_to, {coarse.known_to:g}"
+            raise InputError("coarse.known_from is too high", where=self.name, expected=expected, found=coarse.known_from)
+
+    def _require_fine(self, fine: Fine) -> None:
+        own = self.space.spacing_mm
+        if not LEAST_FINE * own <= fine.spacing_mm < own:
+            expected = f"at least {LEAST_FINE * own:g} and below {own:g}"
+            raise InputError("fine needs smaller voxels", where=self.name, expected=expected, found=fine.spacing_mm)
+        _require_share(fine.overlap, "fine.overlap", self.name, most=MOST_OVERLAP)
+        _require_share(fine.share, "fine.share", self.name)
 
     def __repr__(self) -> str:
         return f"Bundle({self.name}: {len(self.members)} members, sha256 {self.sha256[:12]})"
@@ -144,7 +181,8 @@ def read_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         faint_threshold=said["faint_threshold"],
         candidate_score=said["candidate_score"],
         smallest_cm3=said["smallest_cm3"],
-        coarse=_coarse(said["coarse"], where=f"{folder.name}/{METADATA}"),
+        coarse=_other_look(said, "coarse", Coarse, size="from_cm3", where=f"{folder.name}/{METADATA}"),
+        fine=_other_look(said, "fine", Fine, size="to_cm3", where=f"{folder.name}/{METADATA}"),
         network_definition=_definition(inference, where=f"{folder.name}/{INFERENCE}"),
         members=members,
         sha256=digest,
@@ -243,14 +281,16 @@ def _space(said: dict[str, Any], *, where: str) -> Space:
     return Space(spacing_mm=float(said["spacing_mm"]), window_hu=tuple(map(float, window)))  # type: ignore[arg-type]  # Space counts them
 
 
-def _coarse(said: object, *, where: str) -> Coarse | None:
+def _other_look(section: Mapping[str, Any], name: str, kind: type[Look], *, size: str, where: str) -> Look | None:
+    """What the section says of a look at other voxels; None where it says that there is none."""
+    said = section[name]
     if said is None:
         return None
-    names = {each.name for each in fields(Coarse)}
-    if not isinstance(said, dict) or set(said) != names or not all(map(_is_number, said.values())) or said["from_cm3"] < 0:
+    names = {each.name for each in fields(kind)}
+    if not isinstance(said, dict) or set(said) != names or not all(map(_is_number, said.values())) or said[size] < 0:
         expected = f"numbers: {', '.join(sorted(names))}"
-        raise InputError("coarse must be null, or say what a second look needs", where=where, expected=expected, found=said)
-    return Coarse(**said)
+        raise InputError(f"{name} must be null, or say what that look needs", where=where, expected=expected, found=said)
+    return kind(**said)
 
 
 def _require_levels(patch_voxels: tuple[int, ...], strides: object, where: str) -> None:

@@ -8,7 +8,7 @@ take several patches, so that a machine gives the same answer every time, on any
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rt4d.errors import InputError
-from rt4d.geometry import Triple
+from rt4d.geometry import Geometry, Triple
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import Bundle
 from rt4d.segmentation.chest import Chest, find_chest
-from rt4d.segmentation.looks import together
+from rt4d.segmentation.looks import together, with_small
 from rt4d.segmentation.network import imported_beside
 from rt4d.segmentation.probabilities import Probability
 from rt4d.segmentation.space import Array, Space, click_channel, from_space, normalised, padded_where_not_imaged, to_space
@@ -115,27 +115,41 @@ def _look(
     flips: bool,
     progress: Progress | None,
 ) -> Probability:
-    """What the members say of a window from `low` up to `high` (x y z); where the bundle has a second look, of both laid together."""
+    """What the members say of a window from `low` up to `high` (x y z); where the bundle has looks at other voxels, of all laid together."""
     window = upright.crop(low.tolist(), (high - low).tolist())
-    views = [_View(window, bundle.space)]
+    views = {"own": _View(window, bundle.space, bundle.overlap)}
     if bundle.coarse is not None:
         space = replace(bundle.space, spacing_mm=bundle.coarse.spacing_mm)
-        views.append(_View(to_space(_holding_a_patch(upright, low, high, bundle, space), space), space))
+        views["coarse"] = _View(to_space(_holding_a_patch(upright, low, high, bundle, space), space), space, bundle.overlap)
+    if bundle.fine is not None:
+        space = replace(bundle.space, spacing_mm=bundle.fine.spacing_mm)
+        views["fine"] = _View(to_space(window, space), space, bundle.fine.overlap)
     ways = FLIPS if flips else FLIPS[:1]
-    ticks = _Ticks(sum(len(bundle.members) * len(ways) * _patches(view.volume.geometry.size, bundle) for view in views), progress)
-    first, *others = _seen(views, bundle, ways, ticks, point_mm=point_mm)
-    notes = (chest.note,) if chest.note else ()
+    ticks = _Ticks(sum(len(bundle.members) * len(ways) * _patches(view, bundle) for view in views.values()), progress)
+    seen = dict(zip(views, _seen(list(views.values()), bundle, ways, ticks, point_mm=point_mm), strict=True))
+    on_window = {name: from_space(seen[name].mean, views[name].volume.geometry, window.geometry) for name in views if name != "own"}
+    values, scores, notes = _laid_together(seen["own"].mean, on_window, bundle, window.geometry, at_point=point_mm is not None)
+    return Probability(values, seen["own"].spread, window.geometry, chest, ((chest.note,) if chest.note else ()) + notes, scores=scores)
+
+
+def _laid_together(
+    own: Array, others: Mapping[str, Array], bundle: Bundle, geometry: Geometry, *, at_point: bool
+) -> tuple[Array, Array | None, tuple[str, ...]]:
+    """The probability of all looks on the window's grid, by what lesions are scored (None: by that), and notes."""
+    values, notes = own, tuple[str, ...]()
+    threshold = bundle.threshold_at_point if at_point else bundle.threshold
+    if bundle.coarse is not None:
+        voxels = 1000 * bundle.coarse.from_cm3 / geometry.voxel_volume_mm3
+        known = bundle.coarse.known_from, bundle.coarse.known_to
+        values = together(own, others["coarse"], threshold=threshold, from_voxels=voxels, known=known)
+        notes = () if np.array_equal(values, own) else (BY_BOTH,)
+    if bundle.fine is not None:
+        voxels = 1000 * bundle.fine.to_cm3 / geometry.voxel_volume_mm3
+        values = with_small(values, others["fine"], faint=bundle.faint_threshold, to_voxels=voxels, share=bundle.fine.share)
     if bundle.coarse is None:
-        return Probability(first.mean, first.spread, window.geometry, chest, notes)
-    coarse = from_space(others[0].mean, views[1].volume.geometry, window.geometry)
-    threshold = bundle.threshold if point_mm is None else bundle.threshold_at_point
-    voxels = 1000 * bundle.coarse.from_cm3 / window.geometry.voxel_volume_mm3
-    known = bundle.coarse.known_from, bundle.coarse.known_to
-    both = together(first.mean, coarse, threshold=threshold, from_voxels=voxels, known=known)
-    if not np.array_equal(both, first.mean):
-        notes = (*notes, BY_BOTH)
+        return values, None, notes
     share = np.float32(bundle.coarse.score_share)
-    return Probability(both, first.spread, window.geometry, chest, notes, scores=(1 - share) * both + share * coarse)
+    return values, (1 - share) * values + share * others["coarse"], notes
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:
@@ -153,6 +167,8 @@ class _View:
 
     volume: Volume
     space: Space
+    overlap: float
+    """Of neighbouring patches."""
 
     def channels(self, point_mm: Triple | None) -> Array:
         """What the network takes: CT and click, shape (2, z, y, x)."""
@@ -185,34 +201,34 @@ def _seen(views: Sequence[_View], bundle: Bundle, ways: Ways, ticks: _Ticks, *, 
     found = [_Mean(view.volume.geometry.shape) for view in views]
     with _workers() as workers:
         for member in members_of(bundle):
-            for image, mean in zip(images, found, strict=True):
-                mean.add(_answer(_Chance(member, workers, ticks), image, bundle, ways))
+            for view, image, mean in zip(views, images, found, strict=True):
+                mean.add(_answer(_Chance(member, workers, ticks), image, bundle.patch_voxels, view.overlap, ways))
     return found
 
 
-def _answer(chance: _Chance, channels: Array, bundle: Bundle, ways: Ways) -> Array:
+def _answer(chance: _Chance, channels: Array, patch: tuple[int, int, int], overlap: float, ways: Ways) -> Array:
     """One member's probability of tumour: the mean over the ways in which it looks."""
     import torch
 
     image = torch.from_numpy(channels)[None]
     total = torch.zeros(channels.shape[1:])
     for way in ways:
-        total += torch.flip(_slide(chance, torch.flip(image, way), bundle), [axis - 2 for axis in way])
+        total += torch.flip(_slide(chance, torch.flip(image, way), patch, overlap), [axis - 2 for axis in way])
     return np.asarray((total / len(ways)).numpy(), dtype=np.float32)
 
 
-def _slide(chance: _Chance, image: torch.Tensor, bundle: Bundle) -> torch.Tensor:
-    """The probability of tumour (z y x) of one image (1, 2, z, y, x), by overlapping patches."""
+def _slide(chance: _Chance, image: torch.Tensor, patch: tuple[int, int, int], overlap: float) -> torch.Tensor:
+    """The probability of tumour (z y x) of one image (1, 2, z, y, x), by overlapping patches (x y z)."""
     import torch
     from monai.inferers.utils import sliding_window_inference
 
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         found = sliding_window_inference(
             image,
-            roi_size=bundle.patch_voxels[::-1],
+            roi_size=patch[::-1],
             sw_batch_size=chance.at_once,
             predictor=chance,
-            overlap=bundle.overlap,
+            overlap=overlap,
             mode="gaussian",
             sigma_scale=BLEND_SIGMA,
             sw_device=_device(),
@@ -279,10 +295,11 @@ def _number_type() -> torch.dtype:
     return torch.bfloat16 if told.get("avx512_bf16") or told.get("amx_bf16") else torch.float32
 
 
-def _patches(size: tuple[int, int, int], bundle: Bundle) -> int:
-    """How many patches a window takes."""
-    steps = [max(1, int(n * (1 - bundle.overlap))) for n in bundle.patch_voxels]
-    return math.prod(math.ceil(max(whole - n, 0) / step) + 1 for whole, n, step in zip(size, bundle.patch_voxels, steps, strict=True))
+def _patches(view: _View, bundle: Bundle) -> int:
+    """How many patches a view takes."""
+    steps = [max(1, int(n * (1 - view.overlap))) for n in bundle.patch_voxels]
+    sides = zip(view.volume.geometry.size, bundle.patch_voxels, steps, strict=True)
+    return math.prod(math.ceil(max(whole - n, 0) / step) + 1 for whole, n, step in sides)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 
 from rt4d.geometry import Geometry
 from rt4d.provenance import sha256
-from rt4d.segmentation.bundle import Bundle, Coarse
+from rt4d.segmentation.bundle import Bundle, Coarse, Fine
 from rt4d.segmentation.space import Space
 from rt4d.volumes import Volume
 
@@ -34,6 +34,7 @@ def settings(**changed: Any) -> dict[str, Any]:
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
         "coarse": None,
+        "fine": None,
     } | changed
 
 
@@ -69,10 +70,15 @@ def change(folder: Path, file: str, **keys: Any) -> None:
 
 
 COARSE = {"spacing_mm": 4.0, "from_cm3": 20.0, "known_from": 0.15, "known_to": 0.5, "score_share": 0.35}
+FINE = {"spacing_mm": 1.8, "overlap": 0.25, "to_cm3": 8.0, "share": 0.5}
 
 
-def a_second_look(**changed: float) -> Coarse:
+def a_coarser_look(**changed: float) -> Coarse:
     return Coarse(**COARSE | changed)
+
+
+def a_finer_look(**changed: float) -> Fine:
+    return Fine(**FINE | changed)
 
 
 def a_bundle(**changed: Any) -> Bundle:
@@ -88,6 +94,7 @@ def a_bundle(**changed: Any) -> Bundle:
         "candidate_score": 0.5,
         "smallest_cm3": 0.2,
         "coarse": None,
+        "fine": None,
         "network_definition": {},
         "members": (Path("none.pt"),),
         "sha256": "0" * 64,

@@ -13,7 +13,7 @@ from rt4d.provenance import sha256
 from rt4d.segmentation import bundle as bundles
 from rt4d.segmentation.bundle import bundle_digest, read_bundle
 from rt4d.segmentation.network import build, definition
-from tests.segmentation.make import COARSE, a_bundle, change, write_bundle
+from tests.segmentation.make import COARSE, FINE, a_bundle, change, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,13 @@ def test_altered_weights_are_refused(shipped):
         ({"coarse": COARSE | {"known_from": -0.1}}, "known_from must be a share"),
         ({"coarse": COARSE | {"known_to": 1.1}}, "known_to must be a share"),
         ({"coarse": COARSE | {"known_from": 0.6}}, "known_from is too high.*at most known_to, 0.5, found 0.6"),
+        ({"fine": 2}, "fine must be null"),
+        ({"fine": FINE | {"from_cm3": 1}}, "fine must be null"),
+        ({"fine": FINE | {"to_cm3": -1}}, "fine must be null"),
+        ({"fine": FINE | {"spacing_mm": 2.5}}, "smaller voxels.*at least 1 and below 2.5"),
+        ({"fine": FINE | {"spacing_mm": 0.9}}, "smaller voxels"),
+        ({"fine": FINE | {"overlap": 1}}, "fine.overlap must be a share"),
+        ({"fine": FINE | {"share": -0.1}}, "fine.share must be a share"),
         ({"patch": [32, 32]}, "patch must be three"),
         ({"patch": 32}, "patch must be three"),
         ({"patch": [32, 32, 1e9]}, "patch must be three"),

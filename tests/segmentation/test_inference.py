@@ -20,7 +20,7 @@ from rt4d.segmentation.chest import MARGIN_MM, find_chest
 from rt4d.segmentation.inference import members_of, probability
 from rt4d.segmentation.space import Space, normalised, to_space
 from rt4d.volumes import Mask, Volume
-from tests.segmentation.make import a_bundle, a_second_look, always, balls, tissue, write_bundle
+from tests.segmentation.make import a_bundle, a_coarser_look, a_finer_look, always, balls, tissue, write_bundle
 
 SPACE = Space(spacing_mm=2.5, window_hu=(-1000.0, 400.0))
 GRID = Geometry((60, 56, 50), (2.5, 2.5, 2.5), (-70.0, -65.0, -60.0))
@@ -51,7 +51,7 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
     members(in_turn)
     grid = Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0))
     volume = balls(grid, [((0.0, 0.0, 0.0), 50.0)])
-    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=a_second_look(from_cm3=10.0, score_share=0.0))
+    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=a_coarser_look(from_cm3=10.0, score_share=0.0))
     for point in (None, (0.0, 0.0, 0.0)):
         found = probability(volume, bundle, point_mm=point)
         cm3 = np.count_nonzero(found.values >= 0.4) * 2.5**3 / 1000
@@ -63,7 +63,7 @@ def test_the_second_look_is_laid_on_the_grid_of_the_first(members):
     """A network that looks at each voxel alone says the same at larger voxels, but for the rim."""
     members(tissue)
     volume = balls(GRID, [((10.0, 5.0, 0.0), 20.0)])
-    found = probability(volume, a_bundle(coarse=a_second_look(from_cm3=1e6, score_share=1.0)))
+    found = probability(volume, a_bundle(coarse=a_coarser_look(from_cm3=1e6, score_share=1.0)))
     off = np.linalg.norm(found.geometry.centres() - (10.0, 5.0, 0.0), axis=-1)
     assert found.scores[np.abs(off - 20.0) > 6.0] == pytest.approx(found.values[np.abs(off - 20.0) > 6.0], abs=0.01)
     assert found.geometry.centres()[found.scores > 0.5].mean(axis=0) == pytest.approx((10.0, 5.0, 0.0), abs=0.3)
@@ -76,10 +76,36 @@ def test_the_second_look_has_its_part_in_scores_and_none_in_outlines_of_what_is_
         return next(looks)(patches)
 
     members(in_turn)
-    bundle = a_bundle(patch_voxels=(96, 96, 96), coarse=a_second_look(from_cm3=1e6, score_share=0.25))
+    bundle = a_bundle(patch_voxels=(96, 96, 96), coarse=a_coarser_look(from_cm3=1e6, score_share=0.25))
     found = probability(balls(GRID, []), bundle)
     assert found.values == pytest.approx(0.2, abs=1e-5)
     assert found.scores == pytest.approx(0.75 * 0.2 + 0.25 * 0.8, abs=1e-5)
+
+
+def test_the_finer_look_has_its_part_in_what_is_small_and_none_in_what_is_large(members):
+    """The own look is hardly sure of either ball, the finer one of both."""
+    small, large = ((-30.0, 5.0, 5.0), 7.0), ((25.0, 0.0, 0.0), 20.0)
+
+    def hardly(patches):
+        import torch
+
+        sure = torch.softmax(tissue(patches), dim=1)[:, 1:]
+        return torch.cat([1 - 0.3 * sure, 0.3 * sure + 1e-6], dim=1).log()
+
+    looks = itertools.cycle([hardly, tissue])
+
+    def in_turn(patches):  # of one patch each
+        return next(looks)(patches)
+
+    members(in_turn)
+    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, faint_threshold=0.15, fine=a_finer_look(to_cm3=8.0, share=0.5))
+    found = probability(balls(GRID, [small, large]), bundle)
+    at = found.geometry.centres()
+    inside = [np.linalg.norm(at - centre, axis=-1) < radius - 3 for centre, radius in (small, large)]
+    assert found.values[inside[0]] == pytest.approx(0.5 * 0.3 + 0.5, abs=0.01)
+    assert found.values[inside[1]] == pytest.approx(0.3, abs=0.01)
+    assert at[found.values > 0.4].mean(axis=0) == pytest.approx(small[0], abs=0.3)
+    assert found.scores is None
 
 
 def volume_cm3(radius: float) -> float:
@@ -276,10 +302,10 @@ def test_progress_ends_where_it_said(members):
     assert told[-1][1] == told[-1][2] > 20
 
 
-def test_progress_of_two_looks_is_one(members):
+def test_progress_of_several_looks_is_one(members):
     members(tissue)
     told = []
-    bundle = a_bundle(coarse=a_second_look(from_cm3=10.0, score_share=0.0))
+    bundle = a_bundle(coarse=a_coarser_look(from_cm3=10.0, score_share=0.0), fine=a_finer_look())
     probability(balls(GRID, []), bundle, progress=lambda *each: told.append(each))
     assert len({total for _, _, total in told}) == 1
     assert told[-1][1] == told[-1][2]

@@ -1,4 +1,4 @@
-"""Two looks at one CT: who outlines a lesion."""
+"""Looks at one CT through voxels of several sizes: who outlines a lesion."""
 
 from __future__ import annotations
 
@@ -66,3 +66,38 @@ def test_how_much_the_finer_look_must_know_and_may_is_asked_for(known, by_both):
     fine = seen(PARTS[0.3], 0.9)
     values = together(fine, seen(LARGE, 0.9), from_voxels=1000, known=known)
     assert (values > fine).any() == by_both
+
+
+with_small = functools.partial(looks.with_small, faint=0.15, to_voxels=1000, share=0.5)
+
+
+@pytest.mark.parametrize(("own", "fine"), [(0.2, 0.8), (0.0, 0.6), (0.9, 0.1), (0.3, 0.0)])
+def test_a_small_lesion_that_either_look_finds_is_as_likely_as_both_say(own, fine):
+    values = with_small(seen(SMALL, own), seen(SMALL, fine))
+    assert values.dtype == np.float32
+    assert values[SMALL] == pytest.approx((own + fine) / 2)
+
+
+def test_what_is_large_is_told_by_the_own_look_alone_also_where_the_finer_one_sees_a_piece_of_it():
+    own = seen(LARGE, 0.9)
+    for fine in (seen(), seen(PARTS[0.1], 0.9), seen(LARGE, 0.2)):
+        assert np.array_equal(with_small(own, fine), own)
+
+
+def test_a_small_lesion_beside_a_large_one_changes_nothing_of_it():
+    own, fine = np.maximum(seen(LARGE, 0.9), seen(SMALL, 0.2)), seen(SMALL, 0.8)
+    beside = np.s_[10:14, 10:14, 26:30]
+    values = with_small(np.maximum(own, seen(beside, 0.2)), np.maximum(fine, seen(beside, 0.8)))
+    assert np.array_equal(values[LARGE], own[LARGE])
+    assert values[beside] == pytest.approx(0.5)
+
+
+def test_how_small_is_small_and_how_much_it_counts_are_asked_for():
+    own, fine = seen(SMALL, 0.2), seen(SMALL, 0.8)
+    assert with_small(own, fine, to_voxels=65, share=0.25)[SMALL] == pytest.approx(0.35)
+    assert np.array_equal(with_small(own, fine, to_voxels=64), own)
+
+
+def test_what_neither_finds_stays_as_it_is():
+    own, fine = seen(SMALL, 0.1), seen(SMALL, 0.14)
+    assert np.array_equal(with_small(own, fine), own)

@@ -26,6 +26,7 @@ THRESHOLDS = {
     "candidate_score": 0.5,
     "smallest_cm3": 0.2,
     "coarse": None,
+    "fine": None,
 }
 
 

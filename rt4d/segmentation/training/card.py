@@ -29,7 +29,8 @@ def card(folder: Path) -> str:
     own, options = metadata["rt4d"], training["options"]
     low, high = own["window_hu"]
     filters = " ".join(map(str, options["filters"]))
-    looks = f", and again at {own['coarse']['spacing_mm']:g} mm, for scores and for what is large beside a patch" if own["coarse"] else ""
+    looks = f", again at {own['coarse']['spacing_mm']:g} mm, for scores and for what is large beside a patch" if own["coarse"] else ""
+    looks += f", and at {own['fine']['spacing_mm']:g} mm, for what is smaller than {own['fine']['to_cm3']:g} cm³" if own["fine"] else ""
     facts = [
         f"- Input: CT at {own['spacing_mm']:g} mm (isotropic, upright, LPS; z y x), window {low:g} to {high:g} HU{looks}; and a click, or none",
         "- Output: background and GTV. With a click the lesion there and only that one; without one, all lesions",
