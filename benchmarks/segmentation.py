@@ -20,7 +20,7 @@ where it cannot be seen: those are left out of 'in the lungs'.
 `speed` is the command line, from a CT of 512×512×134 to all files, and from one of 300 slices; beside it the same network with MONAI alone.
 
 `folds` is cross-validation: FOLDER is what `rt4d train CASES --cross-validate` made, and each of its members is measured on the scans that it held
-back, alone, with the thresholds and second look of the shipped bundle. The tables are those of all folds together, patients never split.
+back, alone, with the thresholds and looks of the shipped bundle. The tables are those of all folds together, patients never split.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ Array = npt.NDArray[np.float32]
 AIR_HU = -1000.0
 TURN_DEG, SCALES = 15.0, (0.85, 1.18)
 FAR, FAR_VOXELS = 0.3, (1.3, 2.0)
-"""Share of the patches seen from afar, through larger voxels: the whole of a large tumour with what is around it, for the bundle's second look."""
+"""Share of the patches seen from afar, through larger voxels: the whole of a large tumour with what is around it, for the bundle's coarser look."""
 CLOSE, CLOSE_VOXELS = 0.2, (0.55, 0.85)
-"""Share of the patches seen from close by, through smaller voxels: what is small, and vessels beside it, for the look at smaller voxels."""
+"""Share of the patches seen from close by, through smaller voxels: what is small, and vessels beside it, for its finer look."""
 SLICES_MM, PIXELS_MM = (3.0, 6.5), (3.0, 5.5)
 """Thicknesses and pixels that 4D-CTs have."""
 
