@@ -104,7 +104,7 @@ def small(cases: Path, names: Sequence[str], bundle: Bundle) -> None:
     """Print the same without the look through smaller voxels, with it as the bundle says, and with it otherwise."""
     if bundle.fine is None:
         raise SystemExit("This bundle has no look through smaller voxels")
-    others = [{"share": 0.3}, {"share": 0.7}, {"to_cm3": 3.0}, {"spacing_mm": 1.5}, {"overlap": 0.5}]
+    others = [{"share": 0.3}, {"to_cm3": 3.0}, {"spacing_mm": 1.5}]
     finer = [replace(bundle.fine, **other) for other in others]
     rows = {f"at {one.spacing_mm:g} mm, overlap {one.overlap:g}, to {one.to_cm3:g} cm³, share {one.share:g}": one for one in (bundle.fine, *finer)}
     choices = {"without it": replace(bundle, fine=None)} | {row: replace(bundle, fine=one) for row, one in rows.items()}
