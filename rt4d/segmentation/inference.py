@@ -123,12 +123,13 @@ def _look(
         views["coarse"] = _View(to_space(_holding_a_patch(upright, low, high, bundle, space), space), space, bundle.overlap)
     if bundle.fine is not None:
         space = replace(bundle.space, spacing_mm=bundle.fine.spacing_mm)
-        views["fine"] = _View(to_space(window, space), space, bundle.fine.overlap)
+        views["fine"] = _View(to_space(_for_small(window, chest, point_mm, bundle, space), space), space, bundle.fine.overlap)
     ways = FLIPS if flips else FLIPS[:1]
     ticks = _Ticks(sum(len(bundle.members) * len(ways) * _patches(view, bundle) for view in views.values()), progress)
     seen = dict(zip(views, _seen(list(views.values()), bundle, ways, ticks, point_mm=point_mm), strict=True))
-    on_window = {name: from_space(seen[name].mean, views[name].volume.geometry, window.geometry) for name in views if name != "own"}
-    values, scores, notes = _laid_together(seen["own"].mean, on_window, bundle, window.geometry, at_point=point_mm is not None)
+    own = seen["own"].mean
+    others = {name: _on_window(seen[name].mean, views[name].volume.geometry, window.geometry, elsewhere=own) for name in views if name != "own"}
+    values, scores, notes = _laid_together(own, others, bundle, window.geometry, at_point=point_mm is not None)
     return Probability(values, seen["own"].spread, window.geometry, chest, ((chest.note,) if chest.note else ()) + notes, scores=scores)
 
 
@@ -159,6 +160,20 @@ def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, s
     size = np.array(upright.geometry.size)
     low, high = np.maximum(low - (lacking + 1) // 2, 0), np.minimum(high + lacking // 2, size)
     return upright.crop(low.tolist(), (high - low).tolist())
+
+
+def _for_small(window: Volume, chest: Chest, point_mm: Triple | None, bundle: Bundle, space: Space) -> Volume:
+    """Where the finer look seeks what is small: in the lungs and 10 mm around, where they are known; at a point, in one of its patches."""
+    if point_mm is not None:
+        x, y, z = (n * space.spacing_mm / 2 - 1.5 * bundle.space.spacing_mm for n in bundle.patch_voxels)
+        return window.crop(*window.geometry.box_around(point_mm, (x, y, z)))
+    return window if chest.by_lungs is None else window.crop(*window.geometry.box_around(chest.by_lungs.points_mm))
+
+
+def _on_window(values: Array, geometry: Geometry, window: Geometry, *, elsewhere: Array) -> Array:
+    """What a look says, on the window's grid; what another says where it did not look."""
+    looked = from_space(np.ones_like(values), geometry, window) > 1 - 1e-4
+    return np.where(looked, from_space(values, geometry, window), elsewhere)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,19 +85,7 @@ def test_the_second_look_has_its_part_in_scores_and_none_in_outlines_of_what_is_
 def test_the_finer_look_has_its_part_in_what_is_small_and_none_in_what_is_large(members):
     """The own look is hardly sure of either ball, the finer one of both."""
     small, large = ((-30.0, 5.0, 5.0), 7.0), ((25.0, 0.0, 0.0), 20.0)
-
-    def hardly(patches):
-        import torch
-
-        sure = torch.softmax(tissue(patches), dim=1)[:, 1:]
-        return torch.cat([1 - 0.3 * sure, 0.3 * sure + 1e-6], dim=1).log()
-
-    looks = itertools.cycle([hardly, tissue])
-
-    def in_turn(patches):  # of one patch each
-        return next(looks)(patches)
-
-    members(in_turn)
+    members(hardly_and_surely())
     bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, faint_threshold=0.15, fine=a_finer_look(to_cm3=8.0, share=0.5))
     found = probability(balls(GRID, [small, large]), bundle)
     at = found.geometry.centres()
@@ -106,6 +94,33 @@ def test_the_finer_look_has_its_part_in_what_is_small_and_none_in_what_is_large(
     assert found.values[inside[1]] == pytest.approx(0.3, abs=0.01)
     assert at[found.values > 0.4].mean(axis=0) == pytest.approx(small[0], abs=0.3)
     assert found.scores is None
+
+
+def test_at_a_point_the_finer_look_is_one_patch_and_elsewhere_the_own_look_stands(members):
+    members(hardly_and_surely())
+    there, off = ((0.0, 0.0, 0.0), 7.0), ((68.0, 0.0, 0.0), 7.0)
+    volume = balls(Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0)), [there, off])
+    told = []
+    bundle = a_bundle(patch_voxels=(64, 64, 64), threshold=0.4, threshold_at_point=0.4, faint_threshold=0.15, fine=a_finer_look())
+    found = probability(volume, bundle, point_mm=there[0], progress=lambda *each: told.append(each))
+    assert told[-1][1:] == (2, 2)
+    at = found.geometry.centres()
+    values = [found.values[np.linalg.norm(at - centre, axis=-1) < radius - 3] for centre, radius in (there, off)]
+    assert values[0] == pytest.approx(0.65, abs=0.01)
+    assert values[1] == pytest.approx(0.3, abs=0.01)
+
+
+def hardly_and_surely():
+    """What a look through the own voxels says, and then one through finer ones, of one patch each: 0.3 and 1 of tissue."""
+
+    def hardly(patches):
+        import torch
+
+        sure = torch.softmax(tissue(patches), dim=1)[:, 1:]
+        return torch.cat([1 - 0.3 * sure, 0.3 * sure + 1e-6], dim=1).log()
+
+    looks = itertools.cycle([hardly, tissue])
+    return lambda patches: next(looks)(patches)
 
 
 def volume_cm3(radius: float) -> float:
