@@ -59,8 +59,8 @@ LEAST_FINE = 0.4
 class Coarse:
     """A look at larger voxels too, for lesions that are large beside a patch: see `rt4d.segmentation.looks`.
 
-    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the share of it that the network's own look knows
-    is at least known_from and below known_to. score_share: its part in every candidate's score, 0 to 1.
+    spacing_mm: of its voxels. from_cm3: what it finds from this size on has a say in outlines, where the share of it that the own look knows is at
+    least known_from and below known_to. score_share: its part in every candidate's score, 0 to 1.
     """
 
     spacing_mm: float

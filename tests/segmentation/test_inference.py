@@ -120,7 +120,11 @@ def hardly_and_surely():
         return torch.cat([1 - 0.3 * sure, 0.3 * sure + 1e-6], dim=1).log()
 
     looks = itertools.cycle([hardly, tissue])
-    return lambda patches: next(looks)(patches)
+
+    def in_turn(patches):
+        return next(looks)(patches)
+
+    return in_turn
 
 
 def volume_cm3(radius: float) -> float:
