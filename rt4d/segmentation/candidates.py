@@ -35,7 +35,8 @@ class Candidate:
     number: from 1, kept ones first, then by score. score: the mean probability of the surer half of its voxels, 0 to 1, with that of the coarser
     look where the bundle has one. spread: the members' standard deviation of the probability, its mean over the lesion; None of one member
     alone. outlined_from: the probability at its outline, lower than the bundle's threshold for a faint one. longest_axis_mm: between its
-    farthest voxel centres. side: None where no lungs were found. at_edge: it reaches the edge of the CT or of what was looked at, and may go on beyond.
+    farthest voxel centres. side: None where no lungs were found. at_edge: it reaches the edge of the CT or of what was looked at, and may go
+    on beyond.
     why_not: '' for a candidate that is kept, else why it is not. part: its mask within its own box; geometry: of the whole CT.
     """
 
