@@ -14,8 +14,6 @@ AIR_HU = -1000.0
 TURN_DEG, SCALES = 15.0, (0.85, 1.18)
 FAR, FAR_VOXELS = 0.3, (1.3, 2.0)
 """Share of the patches seen from afar, through larger voxels: the whole of a large tumour with what is around it, for the bundle's coarser look."""
-CLOSE, CLOSE_VOXELS = 0.2, (0.55, 0.85)
-"""Share of the patches seen from close by, through smaller voxels: what is small, and vessels beside it, for its finer look."""
 SLICES_MM, PIXELS_MM = (3.0, 6.5), (3.0, 5.5)
 """Thicknesses and pixels that 4D-CTs have."""
 
@@ -45,12 +43,11 @@ def straight() -> Pose:
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
-    """Left and right swapped in half, front and back in a fifth; three in ten through larger voxels, two through smaller ones, and of the others
-    half turned by up to 15° about each axis and scaled by 0.85 to 1.18, as a smaller or larger patient."""
+    """Left and right swapped in half, front and back in a fifth; three in ten through larger voxels, and of the others half turned by up to 15°
+    about each axis and scaled by 0.85 to 1.18, as a smaller or larger patient."""
     flips = np.diag([1.0, -1.0 if rng.random() < 0.2 else 1.0, -1.0 if rng.random() < 0.5 else 1.0])
-    seen = rng.random()
-    if seen < FAR + CLOSE:
-        voxel = float(np.exp(rng.uniform(*np.log(FAR_VOXELS if seen < FAR else CLOSE_VOXELS))))
+    if rng.random() < FAR:
+        voxel = float(np.exp(rng.uniform(*np.log(FAR_VOXELS))))
         return Pose(flips * voxel, voxel)
     if rng.random() < 0.5:
         return Pose(flips)

@@ -150,7 +150,7 @@ def _click(places: npt.NDArray[np.intp], rng: np.random.Generator, spacing_mm: f
 def _centre(case: Case, rng: np.random.Generator, edge: int, pose: Pose) -> npt.NDArray[np.float64]:
     """The voxel (z y x) about which the patch lies."""
     if case.lesion_count and rng.random() < NEAR_A_LESION:
-        often = np.power(case.volumes_cm3, LARGE_FIRST if pose.voxel > 1 else SMALL_FIRST)
+        often = np.power(case.volumes_cm3, SMALL_FIRST if pose.voxel == 1 else LARGE_FIRST)
         places = np.argwhere(case.owner == 1 + rng.choice(case.lesion_count, p=often / often.sum()))
         return np.asarray(places[rng.integers(len(places))] + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 3) * edge * pose.voxel)
     coarse = case.hu[::4, ::4, ::4] > BODY_HU

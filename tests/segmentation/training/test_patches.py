@@ -153,21 +153,11 @@ def test_a_patch_seen_from_afar_shows_more_of_the_case_through_larger_voxels_and
     assert clicks[1].sum() * 1.6**3 == pytest.approx(clicks[0].sum(), rel=0.05)
 
 
-def test_three_patches_in_ten_are_seen_from_afar_and_two_from_close_by() -> None:
+def test_three_patches_in_ten_are_seen_from_afar() -> None:
     poses = [random_pose(np.random.default_rng(seed)) for seed in range(400)]
-    far, close = [pose for pose in poses if pose.voxel > 1], [pose for pose in poses if pose.voxel < 1]
+    far = [pose for pose in poses if pose.voxel > 1]
     assert 0.2 < len(far) / len(poses) < 0.4
-    assert 0.12 < len(close) / len(poses) < 0.28
-    assert all(1.3 <= pose.voxel <= 2 for pose in far)
-    assert all(0.55 <= pose.voxel <= 0.85 for pose in close)
-    assert all(np.allclose(np.abs(pose.matrix), np.eye(3) * pose.voxel) for pose in far + close)
-
-
-def test_a_patch_seen_from_close_by_shows_a_lesion_larger() -> None:
-    case = balls(3, lesions=1)
-    centre = np.argwhere(case.owner == 1).mean(axis=0)
-    shares = [taken(case.lesions, centre, pose, edge=32, outside=0.0).sum() for pose in (straight(), Pose(np.diag([0.7, 0.7, 0.7]), 0.7))]
-    assert shares[1] * 0.7**3 == pytest.approx(shares[0], rel=0.05)
+    assert all(1.3 <= pose.voxel <= 2 and np.allclose(np.abs(pose.matrix), np.eye(3) * pose.voxel) for pose in far)
 
 
 def test_another_scanner_keeps_shape_and_mean() -> None:
