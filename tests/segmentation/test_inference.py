@@ -110,6 +110,25 @@ def test_at_a_point_the_finer_look_is_one_patch_and_elsewhere_the_own_look_stand
     assert values[1] == pytest.approx(0.3, abs=0.01)
 
 
+def test_the_finer_look_sees_the_lungs_and_ten_millimetres_around(members, monkeypatch):
+    members(always(0.1))
+    seen = []
+
+    def noted(volume, space):
+        made = to_space(volume, space)
+        seen.append((space.spacing_mm, made.geometry))
+        return made
+
+    monkeypatch.setattr(inference, "to_space", noted)
+    volume = make_4dct(size=(96, 72, 52), spacing_mm=(4.0, 4.0, 5.0), phases=("40", "50"), tumours=(), amplitude_mm=(0, 0, 1)).ct.reference.volume
+    probability(volume, a_bundle(patch_voxels=(64, 64, 64), fine=a_finer_look()))
+    points = lungs(volume).points_mm
+    (finer,) = [geometry for spacing_mm, geometry in seen if spacing_mm == 1.8]
+    first, last = np.array(finer.origin_mm), finer.to_patient(np.array(finer.size) - 1.0)
+    assert first[:2] == pytest.approx(points.min(axis=0)[:2] - 10, abs=5)  # above, the CT ends earlier
+    assert last[:2] == pytest.approx(points.max(axis=0)[:2] + 10, abs=5)
+
+
 def hardly_and_surely():
     """What a look through the own voxels says, and then one through finer ones, of one patch each: 0.3 and 1 of tissue."""
 

@@ -101,3 +101,11 @@ def test_how_small_is_small_and_how_much_it_counts_are_asked_for():
 def test_what_neither_finds_stays_as_it_is():
     own, fine = seen(SMALL, 0.1), seen(SMALL, 0.14)
     assert np.array_equal(with_small(own, fine), own)
+
+
+def test_around_a_small_lesion_too_both_looks_say_how_likely_it_is():
+    """So that its outline, between voxels, lies between values of one kind."""
+    own, fine = np.maximum(seen(SMALL, 0.8), np.float32(0.1)), seen(SMALL, 0.8)
+    values = with_small(own, fine)
+    assert values[9, 12, 42] == pytest.approx(0.05)
+    assert values[30, 30, 5] == pytest.approx(0.1)
