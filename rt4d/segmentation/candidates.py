@@ -116,8 +116,9 @@ def only(candidates: Sequence[Candidate], keep: Sequence[int]) -> tuple[Candidat
     """The same candidates, of which those of the given numbers are kept and no others. NotFoundError where there is none of a number."""
     known = [one.number for one in candidates]
     if missing := [number for number in keep if number not in known]:
-        expected = f"of 1 to {len(known)}" if known else "none: no candidate was found"
-        raise NotFoundError("There is no candidate of that number", expected=expected, found=", ".join(map(str, missing)))
+        expected = f"1 to {len(known)}" if known else "none: no candidate was found"
+        do = "rt4d segment lists the candidates of a CT; a point in the lesion needs no number (--point=X,Y,Z)"
+        raise NotFoundError("There is no candidate of that number", expected=expected, found=", ".join(map(str, missing)), do=do)
     if empty := [one.number for one in candidates if one.number in keep and one.part.is_empty]:
         raise InputError("A candidate is too small for the CT's voxels to be kept", found=", ".join(map(str, empty)))
     return tuple(replace(one, why_not="" if one.number in keep else "not asked for") for one in candidates)
