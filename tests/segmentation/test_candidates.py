@@ -131,7 +131,7 @@ def test_numbers_that_are_asked_for_are_kept_and_no_others():
     chosen = only(found, [2, 3])
     assert [one.number for one in chosen if one.kept] == [2, 3]
     assert chosen[0].why_not == "not asked for"
-    with pytest.raises(NotFoundError, match="expected 1 to 3, found .*rt4d segment lists"):
+    with pytest.raises(NotFoundError, match=r"expected 1 to 3, found .*rt4d segment lists"):
         only(found, [4])
 
 
