@@ -136,7 +136,10 @@ def _look(
 def _laid_together(
     own: Array, others: Mapping[str, Array], bundle: Bundle, geometry: Geometry, *, at_point: bool
 ) -> tuple[Array, Array | None, tuple[str, ...]]:
-    """The probability of all looks on the window's grid, by what lesions are scored (None: by that), and notes."""
+    """The probability of all looks on the window's grid, by what lesions are scored (None: by that), and notes.
+
+    What the finer look is less sure of than the own one, it makes smaller: outlines say so, scores do not.
+    """
     values, notes = own, tuple[str, ...]()
     threshold = bundle.threshold_at_point if at_point else bundle.threshold
     if bundle.coarse is not None:
@@ -144,13 +147,15 @@ def _laid_together(
         known = bundle.coarse.known_from, bundle.coarse.known_to
         values = together(own, others["coarse"], threshold=threshold, from_voxels=voxels, known=known)
         notes = () if np.array_equal(values, own) else (BY_BOTH,)
+    scores = values
     if bundle.fine is not None:
         voxels = 1000 * bundle.fine.to_cm3 / geometry.voxel_volume_mm3
         values = with_small(values, others["fine"], faint=bundle.faint_threshold, to_voxels=voxels, share=bundle.fine.share)
-    if bundle.coarse is None:
-        return values, None, notes
-    share = np.float32(bundle.coarse.score_share)
-    return values, (1 - share) * values + share * others["coarse"], notes
+        scores = np.maximum(values, scores)
+    if bundle.coarse is not None:
+        share = np.float32(bundle.coarse.score_share)
+        scores = (1 - share) * scores + share * others["coarse"]
+    return values, None if scores is values else scores, notes
 
 
 def _holding_a_patch(upright: Volume, low: Index, high: Index, bundle: Bundle, space: Space) -> Volume:

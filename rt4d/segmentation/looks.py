@@ -7,7 +7,8 @@ own one knows a part, but less than half: of what is none, as hearts and spleens
 (`Coarse.score_share`).
 
 A lesion of 8 mm is three of the network's own voxels wide. Through smaller ones it looks as larger ones do, and so do vessels: the finer look
-has a say in what is small alone, together with the own one (`Fine.share`).
+has a say in what is small alone, together with the own one (`Fine.share`). It outlines better than it finds: where it is the less sure of the
+two, the score stays that of the own one.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Probability:
     """The mean over members of the probability of tumour, and their standard deviation (None of one member alone), float32 z y x.
 
     The spread is that at the network's own voxels. geometry: the part of the upright grid that the network was shown. chest: the midline.
-    notes: what to know when reading it. scores: by what lesions are scored, where there was a look at larger voxels too; None: by the values.
+    notes: what to know when reading it. scores: by what lesions are scored, where there was a look through other voxels too; None: by the values.
     """
 
     values: Array

@@ -43,12 +43,7 @@ def test_a_large_lesion_of_which_the_first_look_sees_a_part_is_seen_whole_at_the
         answer[..., : answer.shape[-1] * 13 // 24] = torch.tensor([9.0, -9.0]).reshape(1, 2, 1, 1, 1)
         return answer
 
-    looks = itertools.cycle([in_part, tissue])
-
-    def in_turn(patches):  # of one patch each
-        return next(looks)(patches)
-
-    members(in_turn)
+    members(in_turn([in_part, tissue]))
     grid = Geometry((80, 80, 80), (2.5, 2.5, 2.5), (-100.0, -100.0, -100.0))
     volume = balls(grid, [((0.0, 0.0, 0.0), 50.0)])
     bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, threshold_at_point=0.4, coarse=a_coarser_look(from_cm3=10.0, score_share=0.0))
@@ -70,12 +65,7 @@ def test_the_second_look_is_laid_on_the_grid_of_the_first(members):
 
 
 def test_the_second_look_has_its_part_in_scores_and_none_in_outlines_of_what_is_not_large(members):
-    looks = itertools.cycle([always(0.2), always(0.8)])
-
-    def in_turn(patches):  # of one patch each
-        return next(looks)(patches)
-
-    members(in_turn)
+    members(in_turn([always(0.2), always(0.8)]))
     bundle = a_bundle(patch_voxels=(96, 96, 96), coarse=a_coarser_look(from_cm3=1e6, score_share=0.25))
     found = probability(balls(GRID, []), bundle)
     assert found.values == pytest.approx(0.2, abs=1e-5)
@@ -93,7 +83,25 @@ def test_the_finer_look_has_its_part_in_what_is_small_and_none_in_what_is_large(
     assert found.values[inside[0]] == pytest.approx(0.5 * 0.3 + 0.5, abs=0.01)
     assert found.values[inside[1]] == pytest.approx(0.3, abs=0.01)
     assert at[found.values > 0.4].mean(axis=0) == pytest.approx(small[0], abs=0.3)
-    assert found.scores is None
+    assert found.scores == pytest.approx(found.values)
+
+
+def test_what_the_finer_look_is_less_sure_of_is_outlined_by_both_and_scored_by_the_surer(members):
+    members(hardly_and_surely(surely_first=True))
+    small = (-30.0, 5.0, 5.0), 7.0
+    bundle = a_bundle(patch_voxels=(96, 96, 96), threshold=0.4, faint_threshold=0.15, fine=a_finer_look(to_cm3=8.0, share=0.5))
+    found = probability(balls(GRID, [small]), bundle)
+    inside = np.linalg.norm(found.geometry.centres() - small[0], axis=-1) < small[1] - 3
+    assert found.values[inside] == pytest.approx(0.5 + 0.5 * 0.3, abs=0.01)
+    assert found.scores[inside] == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_coarser_look_has_its_part_in_scores_beside_the_surer_of_the_other_two(members):
+    members(in_turn([always(0.6), always(0.2), always(0.1)]))
+    looks = {"coarse": a_coarser_look(from_cm3=1e6, score_share=0.25), "fine": a_finer_look(to_cm3=1e6, share=0.5)}
+    found = probability(balls(GRID, []), a_bundle(patch_voxels=(128, 128, 128), threshold=0.4, faint_threshold=0.15, **looks))
+    assert found.values == pytest.approx(0.5 * 0.6 + 0.5 * 0.1, abs=1e-5)
+    assert found.scores == pytest.approx(0.75 * 0.6 + 0.25 * 0.2, abs=1e-5)
 
 
 def test_at_a_point_the_finer_look_is_one_patch_and_elsewhere_the_own_look_stands(members):
@@ -129,8 +137,18 @@ def test_the_finer_look_sees_the_lungs_and_ten_millimetres_around(members, monke
     assert last[:2] == pytest.approx(points.max(axis=0)[:2] + 10, abs=5)
 
 
-def hardly_and_surely():
-    """What a look through the own voxels says, and then one through finer ones, of one patch each: 0.3 and 1 of tissue."""
+def in_turn(looks):
+    """What looks of one patch each say, one after the other."""
+    each = itertools.cycle(looks)
+
+    def answer(patches):
+        return next(each)(patches)
+
+    return answer
+
+
+def hardly_and_surely(*, surely_first=False):
+    """What a look through the own voxels says, and then one through finer ones, of one patch each: 0.3 and 1 of tissue; or the other way round."""
 
     def hardly(patches):
         import torch
@@ -138,12 +156,7 @@ def hardly_and_surely():
         sure = torch.softmax(tissue(patches), dim=1)[:, 1:]
         return torch.cat([1 - 0.3 * sure, 0.3 * sure + 1e-6], dim=1).log()
 
-    looks = itertools.cycle([hardly, tissue])
-
-    def in_turn(patches):
-        return next(looks)(patches)
-
-    return in_turn
+    return in_turn([hardly, tissue][:: -1 if surely_first else 1])
 
 
 def volume_cm3(radius: float) -> float:
