@@ -43,8 +43,9 @@ from scipy import ndimage
 
 import rt4d
 from rt4d import phantom
-from rt4d.agreement import BY_VOLUME, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
+from rt4d.agreement import BY_VOLUME, Froc, Matching, Overlap, Scan, Stratum, compare, detection_in, dice, froc, lesions_of, match
 from rt4d.agreement.detection import ALL, Detection
+from rt4d.agreement.froc_curve import RATES
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.images import write_volume
@@ -198,7 +199,10 @@ def measure(scans: Iterator[tuple[Drawn, str | None]], *, card: Path | None, tit
         print(f"{name}\n{detected}", end="\n\n")
         if not each:
             sections[f"{title}: {name}"] = found_rows(detected)
-    print(froc(every), end="\n\n")
+    curve = froc(every)
+    print(curve, end="\n\n")
+    if not each:
+        sections[f"{title}: FROC, lesions in the lungs"] = froc_rows(curve)
     table = {f"{one.scan}, {one.volume_cm3:.1f} cm³": outlines([one]) for one in rows} if each else by_size(rows)
     for row, values in table.items():
         print(f"{row:<48}" + "   ".join(f"{name} {value}" for name, value in values.items()))
@@ -236,6 +240,15 @@ def found_rows(detected: Detection) -> dict[str, dict[str, object]]:
         }
         for row in detected.lesions
     }
+
+
+def froc_rows(curve: Froc) -> dict[str, dict[str, object]]:
+    rows: dict[str, dict[str, object]] = {}
+    for rate in RATES:
+        interval = curve.interval_at(rate)
+        told = "" if interval is None else "{:.2f}–{:.2f}".format(*interval)
+        rows[f"{rate:g} false positives per scan"] = {"sensitivity": f"{curve.sensitivity_at(rate):.2f}", "95 %, by patient": told}
+    return rows
 
 
 def by_size(rows: Sequence[Outlined]) -> dict[str, dict[str, object]]:
