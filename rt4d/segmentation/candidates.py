@@ -88,7 +88,7 @@ def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple
         for number, (box, level) in enumerate(zip(boxes, lesions.levels, strict=True), start=1)
     ]
     borne_out = [one for one in each if one.outlined_from >= bundle.threshold or one.score >= bundle.faint_threshold]
-    judged = [replace(one, why_not=_why_not(one, bundle, found.chest)) for one in borne_out]
+    judged = [replace(one, why_not=why_not(one, bundle, found.chest)) for one in borne_out]
     return _numbered(judged)
 
 
@@ -187,7 +187,8 @@ def longest_axis_mm(part: Mask) -> float:
     return max(float(np.ptp(points @ directions[:, first : first + at_once], axis=0).max()) for first in range(0, DIRECTIONS, at_once))
 
 
-def _why_not(one: Candidate, bundle: Bundle, chest: Chest) -> str:
+def why_not(one: Candidate, bundle: Bundle, chest: Chest) -> str:
+    """Why a candidate that nobody chose is not kept; empty where it is."""
     if one.part.is_empty:
         return "too small for the CT's voxels"
     if one.volume_cm3 < bundle.smallest_cm3:

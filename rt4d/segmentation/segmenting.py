@@ -13,12 +13,13 @@ from rt4d.geometry import Geometry, Triple
 from rt4d.phases import CtImage
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import DEFAULT, read_bundle
-from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates, only
+from rt4d.segmentation.candidates import Candidate, candidate_at, find_candidates, only, why_not
 from rt4d.segmentation.inference import probability
 from rt4d.volumes import Mask, Volume
 
 HOW_TO_GO_ON = "Name a point in the lesion (--point=X,Y,Z), choose among the candidates (--keep N,N), or give a contour (--gtv RTSTRUCT)"
 FAINT = "candidate {} is faint (score {:.2f}): it is outlined from half of its highest probability; check its outline"
+CHOSEN = "candidate {} would not be kept by itself ({}): check that it is the lesion"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -89,5 +90,7 @@ def segment(
         candidates = find_candidates(found, model, volume.geometry)
     if keep:
         candidates = only(candidates, keep)
-    notes = (*found.notes, *(FAINT.format(one.number, one.score) for one in candidates if one.kept and one.outlined_from < threshold))
-    return Segmentation(candidates, volume.geometry, model.name, model.sha256, notes)
+    kept = [one for one in candidates if one.kept]
+    faint = (FAINT.format(one.number, one.score) for one in kept if one.outlined_from < threshold)
+    chosen = (CHOSEN.format(one.number, why) for one in kept if (why := why_not(one, model, found.chest)))
+    return Segmentation(candidates, volume.geometry, model.name, model.sha256, (*found.notes, *faint, *chosen))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import rt4d
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry
-from rt4d.segmentation import segmenting
+from rt4d.segmentation import inference, segmenting
+from rt4d.segmentation.chest import Chest
+from rt4d.volumes import Mask
 from tests.segmentation.make import a_bundle, balls, tissue
 
 CT = Geometry((150, 140, 50), (1.0, 1.0, 3.0), (-70.0, -65.0, -70.0), frame_of_reference="1.2.3")
@@ -55,6 +59,28 @@ def test_a_faint_lesion_that_is_chosen_is_noted(members, monkeypatch):
     for found in (rt4d.segment(volume, keep=[1]), rt4d.segment(volume, point_mm=BIG[0])):
         assert 0.6 < found.mask.volume_cm3 / volume_cm3(BIG[1]) < 1
         assert [note for note in found.notes if "candidate 1 is faint (score 0." in note]
+
+
+def test_what_is_chosen_and_would_not_be_kept_by_itself_is_noted(members, monkeypatch):
+    """By a number misread, or a point whose sign was mistaken. What nobody chose is listed with its reason, and not noted."""
+    members(tissue)
+    monkeypatch.setattr(segmenting, "read_bundle", lambda _: a_bundle(candidate_score=1.0))
+    volume = balls(CT, [BIG, SMALL])
+    for found in (rt4d.segment(volume, keep=[2]), rt4d.segment(volume, point_mm=SMALL[0])):
+        (note,) = (one for one in found.notes if "would not be kept by itself" in one)
+        assert note.startswith(f"candidate {found.kept[0].number} ")
+        assert "(score below 1)" in note
+    assert not any("by itself" in note for note in rt4d.segment(volume).notes)
+
+
+def test_a_point_far_from_the_lungs_is_noted(members, monkeypatch):
+    members(tissue)
+    monkeypatch.setattr(segmenting, "read_bundle", lambda _: a_bundle())
+    volume = balls(CT, [BIG, SMALL])
+    far = Chest((0, 0, 0), CT.size, 0.0, by_lungs=Mask(np.zeros(CT.shape, dtype=bool), CT))
+    monkeypatch.setattr(inference, "find_chest", lambda upright: replace(far, size=upright.geometry.size))
+    found = rt4d.segment(volume, point_mm=BIG[0])
+    assert [note for note in found.notes if "more than 10 mm from the lungs" in note]
 
 
 def test_where_nothing_is_found_the_mask_is_empty_and_the_primary_says_how_to_go_on(model):
