@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry
@@ -23,6 +24,10 @@ TISSUE_HU, LUNG_HU = -350.0, -400.0
 """Between air and soft tissue; between lung and soft tissue, half-way."""
 AROUND_HU, WALLED = -950.0, 0.75
 """What the edge of the image cuts open is lung where its median is higher and the body makes up so much of its wall (a couch's foam has its own)."""
+BETWEEN, ENCLOSED = 0.75, 0.5
+"""And where so much of it lies between the body's parts: a cushion moulded around a patient does not. What tissue encloses there needs less of a wall."""
+IN_VIEW = 30.0, 0.05
+"""Air around the patient is in view in a slice of which this share of the edge is darker by so much; where it is not, that second rule cannot hold."""
 ABOVE_DARKEST_HU = 50.0
 """What is cut open is also denser by this than the darkest of the CT: in cone-beam and clipped CTs the air around the patient is above -950 HU."""
 PADDED_HU = -1500.0
@@ -161,26 +166,47 @@ def _body(upright: _Upright) -> Bools:
         raise InputError("No body was found on this CT", expected="tissue above -350 HU", found=f"{upright.hu.max():.0f} HU at most")
     inside = (tissue & near) | interior
     around_hu = max(AROUND_HU, float(np.percentile(upright.hu, 0.05)) + ABOVE_DARKEST_HU)
-    for k in range(len(inside)):
-        inside[k] = ndimage.binary_fill_holes(inside[k] | _cut_open(upright.hu[k], tissue[k], near[k], around_hu))
-    return inside
+    filled = np.array([ndimage.binary_fill_holes(one) for one in inside])
+    slices = [_air(upright.hu[k], tissue[k], near[k], filled[k], around_hu) for k in range(len(inside))]
+    mostly = np.mean([around for _, around in slices]) > 0.5
+    for k, (parts, around) in enumerate(slices):
+        for part in parts:
+            if not (around or mostly) or _share_between(tissue[k] & near[k] & upright.imaged[k], part & upright.imaged[k]) > BETWEEN:
+                filled[k] |= ndimage.binary_dilation(part)
+        filled[k] = ndimage.binary_fill_holes(filled[k])
+    return filled
 
 
-def _cut_open(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, around_hu: float) -> Bools:
-    """What of a slice is air within the body that the image's edge cuts open: denser than the air around a patient, and walled by the body."""
+def _air(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, filled: Bools, around_hu: float) -> tuple[list[Bools], bool]:
+    """What else of a slice may be air within the body; and whether air around the patient is in view.
+
+    Behind a wall too thin to be the body's surely, or cut open by the image's edge, denser than the air around a patient and walled by the body.
+    """
     edge = np.ones_like(tissue)
     edge[1:-1, 1:-1] = False
-    opened = np.zeros_like(tissue)
-    if not (edge & ~tissue & (hu > around_hu)).any():
-        return opened
+    around = bool(np.mean(hu[edge] < around_hu - IN_VIEW[0]) > IN_VIEW[1])
     parts, _ = ndimage.label(~tissue)
-    for number in np.unique(parts[edge & ~tissue]):
+    found = []
+    for number in np.unique(parts[~tissue & ~filled]):
         part = parts == number
         solid = ndimage.binary_fill_holes(part)  # vessels and tumours within a lung are no wall
         wall = ndimage.binary_dilation(solid) & ~solid
-        if np.count_nonzero(wall & near) > WALLED * np.count_nonzero(wall) and np.median(hu[part]) > around_hu:
-            opened |= part
-    return opened
+        cut = (part & edge).any()
+        if (not cut or np.median(hu[part]) > around_hu) and np.count_nonzero(wall & near) > (WALLED if cut else ENCLOSED) * np.count_nonzero(wall):
+            found.append(part)
+    return found, around
+
+
+def _share_between(tissue: Bools, part: Bools) -> float:
+    """The share of a part of a slice that lies within the convex hull of a tissue."""
+    if not part.any():
+        return 0.0
+    try:
+        hull = ConvexHull(np.argwhere(tissue & ~ndimage.binary_erosion(tissue)))
+    except QhullError:  # no tissue, or all of it in one line
+        return 0.0
+    outward, offset = hull.equations[:, :2], hull.equations[:, 2]
+    return float(np.mean(np.all(np.argwhere(part) @ outward.T + offset < 0.5, axis=1)))
 
 
 def _thick_part(tissue: Bools, spacing_mm: Millimetres) -> tuple[Bools, Bools]:

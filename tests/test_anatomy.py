@@ -104,6 +104,31 @@ def test_foam_of_a_couch_that_the_field_of_view_cuts_is_no_lung():
     assert dice(anatomy.lungs(Volume(hu, volume.geometry)), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
 
 
+@pytest.mark.parametrize("cut", ["nothing", *CUTS])
+def test_a_cushion_moulded_around_the_patient_is_no_lung(cut):
+    """A vacuum bag of -900 HU without a shell, that goes on to the image's edges."""
+    whole = make_4dct(**COARSE).ct.reference.volume
+    outside = ~truth(whole.geometry, thorax.body_mm)
+    low = whole.geometry.centres()[..., 1] > -20
+    volume = cropped(Volume(np.where(outside & low, np.int16(-900), whole.hu), whole.geometry), CUTS.get(cut, np.s_[:, :]))
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+    assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm)) >= 0.97
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("wall_mm", [8, 14])
+def test_a_lung_behind_a_thin_chest_wall_is_found(side, wall_mm):
+    """Thin patients: such a wall in front of one lung and beside it."""
+    whole = make_4dct(**COARSE | {"size": (150, 112, 52), "spacing_mm": (2.5, 2.5, 5.0)}).ct.reference.volume
+    x, y, _ = np.moveaxis(whole.geometry.centres(), -1, 0)
+    lungs = truth(whole.geometry, thorax.lungs_mm)
+    off = ndimage.distance_transform_edt(~lungs, sampling=(5.0, 2.5, 2.5))
+    gone = (off > wall_mm) & (side * x > 60) & (y < 20) & (thorax.body_mm(*np.moveaxis(whole.geometry.centres(), -1, 0)) > -45)
+    volume = Volume(np.where(gone, np.int16(-1000), whole.hu), whole.geometry)
+    assert dice(anatomy.lungs(volume), lungs) >= 0.95
+    assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm) & ~gone) >= 0.97
+
+
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("least_hu", [-940, -900])
 def test_air_that_a_scanner_shows_too_dense_is_no_body(least_hu, cut):
