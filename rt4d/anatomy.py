@@ -25,13 +25,15 @@ TISSUE_HU, LUNG_HU = -350.0, -400.0
 AROUND_HU, WALLED = -950.0, 0.75
 """What the edge of the image cuts open is lung where its median is higher and the body makes up so much of its wall (a couch's foam has its own)."""
 BETWEEN, ENCLOSED = 0.75, 0.5
-"""And where so much of it lies between the body's parts: a cushion moulded around a patient does not. What tissue encloses there needs less of a wall."""
+"""And where so much of it lies between the body's parts: a cushion moulded around a patient does not. What tissue encloses needs less of a wall."""
 IN_VIEW = 30.0, 0.05
-"""Air around the patient is in view in a slice of which this share of the edge is darker by so much; where it is not, that second rule cannot hold."""
+"""Air around the patient is in view where this share of a slice's edge is darker by so much; where it is not, that second rule cannot hold."""
 ABOVE_DARKEST_HU = 50.0
 """What is cut open is also denser by this than the darkest of the CT: in cone-beam and clipped CTs the air around the patient is above -950 HU."""
 PADDED_HU = -1500.0
 """Below it nothing was imaged: outside a round field of view."""
+ROOM_HU = -975.0
+"""Air that arms or cushions enclose has a darker median; lungs with emphysema have none so dark."""
 SMALLEST_LUNGS_CM3 = 150.0
 AIRWAYS_CM3 = (4.0, 110.0)
 """Trachea and main bronchi of adults, with some room; more means that the lungs have been entered."""
@@ -185,14 +187,18 @@ def _air(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, filled: Bools,
     edge = np.ones_like(tissue)
     edge[1:-1, 1:-1] = False
     around = bool(np.mean(hu[edge] < around_hu - IN_VIEW[0]) > IN_VIEW[1])
-    parts, _ = ndimage.label(~tissue)
+    spaces, _ = ndimage.label(~tissue)
+    outside = np.unique(spaces[edge & ~tissue])
+    closed = tissue | ndimage.binary_erosion(ndimage.binary_dilation(tissue), border_value=1)
+    parts, _ = ndimage.label(~closed)
     found = []
-    for number in np.unique(parts[~tissue & ~filled]):
+    for number in np.unique(parts[~closed & ~filled]):
         part = parts == number
         solid = ndimage.binary_fill_holes(part)  # vessels and tumours within a lung are no wall
         wall = ndimage.binary_dilation(solid) & ~solid
-        cut = (part & edge).any()
-        if (not cut or np.median(hu[part]) > around_hu) and np.count_nonzero(wall & near) > (WALLED if cut else ENCLOSED) * np.count_nonzero(wall):
+        least = WALLED if (part & edge).any() else ENCLOSED
+        tight = spaces[part][0] not in outside
+        if (tight or np.median(hu[part]) > around_hu) and np.count_nonzero(wall & near) > least * np.count_nonzero(wall):
             found.append(part)
     return found, around
 
@@ -285,12 +291,15 @@ def _is_round(spot: Bools) -> bool:
 
 
 def _lung_parts(air: Bools, upright: _Upright) -> Bools:
-    """The largest air-filled part and those that are as tall, nearly: gas in stomach and bowel is not."""
+    """The largest air-filled part and those that are as tall, nearly: gas in stomach and bowel is not, nor is what is as dark as the room's air."""
     labels, count = ndimage.label(air)
-    if count == 0:
-        return air
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
+    for number in np.flatnonzero(sizes > 0.06 * sizes.max()):
+        if np.median(upright.hu[labels == number]) < ROOM_HU:
+            sizes[number] = 0
+    if not sizes.any():
+        return np.zeros_like(air)
     boxes = ndimage.find_objects(labels)
     first = int(sizes.argmax())
     tall = boxes[first - 1][0].stop - boxes[first - 1][0].start

@@ -116,17 +116,30 @@ def test_a_cushion_moulded_around_the_patient_is_no_lung(cut):
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-@pytest.mark.parametrize("wall_mm", [8, 14])
-def test_a_lung_behind_a_thin_chest_wall_is_found(side, wall_mm):
-    """Thin patients: such a wall in front of one lung and beside it."""
+@pytest.mark.parametrize(("wall_mm", "gap_mm"), [(8, 0), (14, 0), (10, 3)])
+def test_a_lung_behind_a_thin_chest_wall_is_found(side, wall_mm, gap_mm):
+    """Thin patients: such a wall in front of one lung and beside it, that counts as air between two ribs."""
     whole = make_4dct(**COARSE | {"size": (150, 112, 52), "spacing_mm": (2.5, 2.5, 5.0)}).ct.reference.volume
     x, y, _ = np.moveaxis(whole.geometry.centres(), -1, 0)
     lungs = truth(whole.geometry, thorax.lungs_mm)
     off = ndimage.distance_transform_edt(~lungs, sampling=(5.0, 2.5, 2.5))
     gone = (off > wall_mm) & (side * x > 60) & (y < 20) & (thorax.body_mm(*np.moveaxis(whole.geometry.centres(), -1, 0)) > -45)
-    volume = Volume(np.where(gone, np.int16(-1000), whole.hu), whole.geometry)
+    thinner = ~lungs & (side * x > 60) & (np.abs(y + 20) < gap_mm / 2)
+    volume = Volume(np.where(gone, np.int16(-1000), np.where(thinner, np.int16(-500), whole.hu)), whole.geometry)
     assert dice(anatomy.lungs(volume), lungs) >= 0.95
     assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm) & ~gone) >= 0.97
+
+
+def test_air_between_arm_and_chest_is_no_lung():
+    """The arm touches the chest below, and nearly above."""
+    whole = make_4dct(**COARSE | {"size": (130, 72, 52)}).ct.reference.volume
+    place = np.moveaxis(whole.geometry.centres(), -1, 0)
+    (x, y, _), skin = place, thorax.body_mm(*place)
+    arm = (skin > 30) & (skin < 55) & (x > 0) & (np.abs(y) < 70)
+    held = (skin > 0) & (skin < 31) & (x > 0) & (y > 50) & (y < 70)
+    nearly = (skin > 5) & (skin < 31) & (x > 0) & (y > -70) & (y < -50)
+    volume = Volume(np.where(arm | held | nearly, np.int16(40), whole.hu), whole.geometry)
+    assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
 
 
 @pytest.mark.parametrize("cut", CUTS)
