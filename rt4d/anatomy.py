@@ -205,7 +205,7 @@ def _air(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, filled: Bools,
 
 def _share_between(tissue: Bools, part: Bools) -> float:
     """The share of a part of a slice that lies within the convex hull of a tissue."""
-    if not part.any():
+    if not (part.any() and tissue.any()):
         return 0.0
     try:
         hull = ConvexHull(np.argwhere(tissue & ~ndimage.binary_erosion(tissue)))

@@ -130,6 +130,14 @@ def test_a_lung_behind_a_thin_chest_wall_is_found(side, wall_mm, gap_mm):
     assert dice(anatomy.body(volume), truth(volume.geometry, thorax.body_mm) & ~gone) >= 0.97
 
 
+def test_a_lung_with_emphysema_is_lung():
+    whole = make_4dct(**COARSE).ct.reference.volume
+    lungs = truth(whole.geometry, thorax.lungs_mm)
+    right = lungs & (whole.geometry.centres()[..., 0] < 0) & (whole.hu < -700)
+    volume = Volume(np.where(right, np.int16(-965), whole.hu), whole.geometry)
+    assert dice(anatomy.lungs(volume), lungs) >= 0.95
+
+
 def test_air_between_arm_and_chest_is_no_lung():
     """The arm touches the chest below, and nearly above."""
     whole = make_4dct(**COARSE | {"size": (130, 72, 52)}).ct.reference.volume
