@@ -173,7 +173,7 @@ def _body(upright: _Upright) -> Bools:
     mostly = np.mean([around for _, around in slices]) > 0.5
     for k, (parts, around) in enumerate(slices):
         for part in parts:
-            if not (around or mostly) or _share_between(tissue[k] & near[k] & upright.imaged[k], part & upright.imaged[k]) > BETWEEN:
+            if not (around or mostly) or _lies_between(tissue[k] & near[k] & upright.imaged[k], part & upright.imaged[k]):
                 filled[k] |= ndimage.binary_dilation(part)
         filled[k] = ndimage.binary_fill_holes(filled[k])
     return filled
@@ -203,16 +203,22 @@ def _air(hu: npt.NDArray[np.float32], tissue: Bools, near: Bools, filled: Bools,
     return found, around
 
 
-def _share_between(tissue: Bools, part: Bools) -> float:
-    """The share of a part of a slice that lies within the convex hull of a tissue."""
+def _lies_between(tissue: Bools, part: Bools) -> bool:
+    """Whether a part of a slice lies between those of a tissue; or nearly, where a cut is oblique: more so than the tissue bulges into it."""
     if not (part.any() and tissue.any()):
-        return 0.0
+        return False
+    between, bulging = np.mean(_hull(tissue)[part]), np.mean(tissue[_hull(part)])
+    return bool(between > min(BETWEEN, bulging))
+
+
+def _hull(inside: Bools) -> Bools:
+    """The convex hull of a part of a slice; of what lies in one line, the part."""
     try:
-        hull = ConvexHull(np.argwhere(tissue & ~ndimage.binary_erosion(tissue)))
-    except QhullError:  # no tissue, or all of it in one line
-        return 0.0
+        hull = ConvexHull(np.argwhere(inside & ~ndimage.binary_erosion(inside)))
+    except QhullError:
+        return inside
     outward, offset = hull.equations[:, :2], hull.equations[:, 2]
-    return float(np.mean(np.all(np.argwhere(part) @ outward.T + offset < 0.5, axis=1)))
+    return np.asarray(np.all(np.moveaxis(np.indices(inside.shape), 0, -1) @ outward.T + offset < 0.5, axis=-1))
 
 
 def _thick_part(tissue: Bools, spacing_mm: Millimetres) -> tuple[Bools, Bools]:
