@@ -207,8 +207,8 @@ def _lies_between(tissue: Bools, part: Bools) -> bool:
     """Whether a part of a slice lies between those of a tissue; or nearly, where a cut is oblique: more so than the tissue bulges into it."""
     if not (part.any() and tissue.any()):
         return False
-    between, bulging = np.mean(_hull(tissue)[part]), np.mean(tissue[_hull(part)])
-    return bool(between > min(BETWEEN, bulging))
+    between, bulging = float(np.mean(_hull(tissue)[part])), float(np.mean(tissue[_hull(part)]))
+    return between > min(BETWEEN, bulging)
 
 
 def _hull(inside: Bools) -> Bools:
