@@ -1,4 +1,4 @@
-"""A folder of synthetic training scans, one .npz each: python benchmarks/synthetic_scans.py DATA OUT --scans 200 --seed 1000 --part train
+"""A folder of synthetic training scans, one .npz each: python benchmarks/synthetic_scans.py DATA OUT --scans 200 --seed 1000 --part train [--small 6]
 
 DATA holds thorax_no_tumour, gtv_shapes and lidc_nodules. Scan n is made from seed + n and nothing else, so a run that was stopped goes on where it
 was, and several machines can share one. Every fourth chest is a generated one, of its own seed; the others are the real CT, warped.
@@ -29,19 +29,19 @@ def main() -> None:
     kinds: Counter[str] = Counter()
     began = time.perf_counter()
     with ProcessPoolExecutor(asked.workers) as pool:
-        jobs = [(asked.data, asked.out, asked.part, seed) for seed in todo]
+        jobs = [(asked.data, asked.out, asked.part, seed, asked.small) for seed in todo]
         for done, (line, found) in enumerate(pool.map(_make, jobs), start=1):
             kinds.update(found)
             print(f"{done}/{len(todo)} {line}", flush=True)
     print(f"{len(todo)} scans in {time.perf_counter() - began:.0f} s: {dict(kinds)}")
 
 
-def _make(job: tuple[Path, Path, str, int]) -> tuple[str, list[str]]:
-    data, out, part, seed = job
+def _make(job: tuple[Path, Path, str, int, int]) -> tuple[str, list[str]]:
+    data, out, part, seed, small = job
     began = time.perf_counter()
     shapes, nodules = _material(data, part)
     host = generated_host(seed) if seed % GENERATED_EVERY == GENERATED_EVERY - 1 else _real_host(data)
-    case = make_scan(seed, host=host, shapes=shapes, nodules=nodules)
+    case = make_scan(seed, host=host, shapes=shapes, nodules=nodules, small=small)
     path = write_case(_path(out, seed, part), case)
     lesions = case.made["lesions"]
     volumes = " ".join(f"{volume:.1f}" for volume in case.volumes_cm3)
@@ -75,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scans", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=["train", "held"], default="train")
+    parser.add_argument("--small", type=int, default=0, help="so many small lesions more in each")
     parser.add_argument("--workers", type=int, default=1)
     return parser.parse_args()
 

@@ -34,6 +34,8 @@ PADDED_HU = -1500.0
 """Below it nothing was imaged: outside a round field of view."""
 ROOM_HU = -975.0
 """Air that arms or cushions enclose has a darker median; lungs with emphysema have none so dark."""
+LUNG_PART = 0.06, 0.4
+"""A part of the air belongs to the lungs from this share of the largest part's volume on, and of its height."""
 SMALLEST_LUNGS_CM3 = 150.0
 AIRWAYS_CM3 = (4.0, 110.0)
 """Trachea and main bronchi of adults, with some room; more means that the lungs have been entered."""
@@ -301,7 +303,7 @@ def _lung_parts(air: Bools, upright: _Upright) -> Bools:
     labels, count = ndimage.label(air)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
-    for number in np.flatnonzero(sizes > 0.06 * sizes.max()):
+    for number in np.flatnonzero(sizes > LUNG_PART[0] * sizes.max()):
         if np.median(upright.hu[labels == number]) < ROOM_HU:
             sizes[number] = 0
     if not sizes.any():
@@ -311,8 +313,8 @@ def _lung_parts(air: Bools, upright: _Upright) -> Bools:
     tall = boxes[first - 1][0].stop - boxes[first - 1][0].start
     keep = [
         n
-        for n in np.flatnonzero(sizes > 0.06 * sizes[first])
-        if n == first or (boxes[n - 1][0].stop - boxes[n - 1][0].start) > 0.4 * tall
+        for n in np.flatnonzero(sizes > LUNG_PART[0] * sizes[first])
+        if n == first or (boxes[n - 1][0].stop - boxes[n - 1][0].start) > LUNG_PART[1] * tall
     ]
     return np.isin(labels, keep)
 

@@ -35,12 +35,17 @@ KINDS: dict[Kind, tuple[float, float, float]] = {
 Bytes = npt.NDArray[np.uint8]
 
 SMALLEST_PIECE_CM3 = 0.05
+SMALL: dict[Kind, float] = {"parenchymal": 0.6, "pleural": 0.4}
+SMALL_CM3 = (0.25, 6.0)
+"""Small lesions more, where they are asked for: how often each kind is drawn, and the volumes of all."""
 TRIES, SHRINK = 6, 0.85
 """How often room is looked for, and by how much the tumour is smaller each time."""
 
 
-def make_scan(seed: int, *, host: Host, shapes: Sequence[MaskShape] = (), nodules: Sequence[Nodule] = ()) -> Case:
+def make_scan(seed: int, *, host: Host, shapes: Sequence[MaskShape] = (), nodules: Sequence[Nodule] = (), small: int = 0) -> Case:
     """A case with 0 to 4 tumours, everything drawn from the seed. Without shapes they are parametric, without nodules their texture is.
+
+    small: so many lesions below 6 cm³ more, as far as there is room: real nodules in one half, if there are any, drawn ones in the other.
 
     `patient` names the shapes and patients that went in; they come from one of five pools, the seed's own, so that scans can be split
     into folds without sharing any. `made` says how it was made: each lesion's kind, material and volume in cm³, and the distractors.
@@ -49,13 +54,13 @@ def make_scan(seed: int, *, host: Host, shapes: Sequence[MaskShape] = (), nodule
     shapes, nodules = of_pool(shapes, seed % POOLS), of_pool(nodules, seed % POOLS)
     chest = lay_out(host, rng)
     ground = ground_of(chest)
-    planned = _planned(chest, ground, shapes, rng)
+    planned = _planned(chest, ground, shapes, rng, small=small)
     for placed, _ in planned:
         _push(chest, placed, rng)
     image(chest, host, rng)
     distractors = add_distractors(chest, ground, rng)
     used, shares, looks = _painted(chest, planned, nodules, rng)
-    lone = _transplanted(chest, ground, nodules, shares, rng) if nodules else []
+    lone = _transplanted(chest, ground, nodules, shares, rng, small=small) if nodules else []
     hu = np.clip(np.rint(scanned(chest.hu, rng)), -1024, 3071).astype(np.int16)
     lesions, owner = _labelled(shares, chest)
     made: dict[str, Any] = {
@@ -66,13 +71,20 @@ def make_scan(seed: int, *, host: Host, shapes: Sequence[MaskShape] = (), nodule
     return Case(hu=hu, lesions=lesions, owner=owner, geometry=chest.geometry, patient=patient, host=host.name, made=made)
 
 
-def _planned(chest: Chest, ground: Ground, shapes: Sequence[MaskShape], rng: np.random.Generator) -> list[tuple[Placed, Form]]:
+def _planned(
+    chest: Chest, ground: Ground, shapes: Sequence[MaskShape], rng: np.random.Generator, *, small: int
+) -> list[tuple[Placed, Form]]:
     """The tumours that found room, none on another one."""
     planned: list[tuple[Placed, Form]] = []
     taken = np.zeros(chest.tissue.shape, dtype=bool)
-    for number in range(int(rng.choice(len(COUNTS), p=COUNTS))):
-        kind = _any_kind(rng, with_nodes=number > 0)
-        volume = _any_volume(kind, rng)
+    usual = int(rng.choice(len(COUNTS), p=COUNTS))
+    for number in range(usual + small // 2):
+        if number < usual:
+            kind = _any_kind(rng, with_nodes=number > 0)
+            volume = _any_volume(kind, rng)
+        else:
+            kind = list(SMALL)[int(rng.choice(len(SMALL), p=list(SMALL.values())))]
+            volume = log_uniform(rng, *SMALL_CM3)
         for attempt in range(TRIES):
             form = _any_form(kind, shapes, rng)
             turn = 40.0 if form.name != "parametric" and rng.random() < 0.6 else 180.0
@@ -133,17 +145,22 @@ def _painted(
     return used, shares, looks
 
 
-def _transplanted(chest: Chest, ground: Ground, nodules: Sequence[Nodule], shares: Array, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """In a third of the scans that have a tumour one real nodule more."""
-    if not shares.any() or rng.random() > 0.3:
-        return []
-    set_in = transplant(chest, ground, nodules, log_uniform(rng, 0.4, 12.0), rng)
-    if set_in is None:
-        return []
-    nodule, share = set_in
-    np.maximum(shares, share, out=shares)
-    volume = float(share.sum()) * chest.geometry.voxel_volume_mm3 / 1000
-    return [{"kind": "nodule", "material": nodule.patient, "drawn_cm3": round(volume, 2)}]
+def _transplanted(
+    chest: Chest, ground: Ground, nodules: Sequence[Nodule], shares: Array, rng: np.random.Generator, *, small: int
+) -> list[dict[str, Any]]:
+    """In a third of the scans that have a tumour one real nodule more; and half of the small ones that were asked for."""
+    asked = [log_uniform(rng, 0.4, 12.0)] if shares.any() and rng.random() <= 0.3 else []
+    asked += [log_uniform(rng, *SMALL_CM3) for _ in range(small - small // 2)]
+    lone = []
+    for volume in asked:
+        set_in = transplant(chest, ground, nodules, volume, rng)
+        if set_in is None:
+            continue
+        nodule, share = set_in
+        np.maximum(shares, share, out=shares)
+        drawn = float(share.sum()) * chest.geometry.voxel_volume_mm3 / 1000
+        lone.append({"kind": "nodule", "material": nodule.patient, "drawn_cm3": round(drawn, 2)})
+    return lone
 
 
 def _labelled(shares: Array, chest: Chest) -> tuple[Bytes, Bytes]:

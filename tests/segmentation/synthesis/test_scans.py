@@ -12,6 +12,7 @@ from rt4d.segmentation.cases import Case, read_case, write_case
 from rt4d.segmentation.synthesis import Host, MaskShape, hosts, make_scan, read_nodules, read_shapes
 from rt4d.segmentation.synthesis.chests import lay_out
 from rt4d.segmentation.synthesis.inserting import HEART_MM, ground_of, place
+from rt4d.segmentation.synthesis.scans import SMALL_CM3
 from rt4d.segmentation.synthesis.shapes import any_pose, lobulated
 
 SEEDS = (3, 1, 2)
@@ -121,3 +122,15 @@ def test_scans_name_whose_shapes_and_nodules_they_show(host: Host, real_data: Pa
     materials = {lesion["material"] for lesion in scan.made["lesions"]} - {"parametric"}
     assert materials
     assert materials <= set(scan.patients) <= known
+
+
+def test_small_lesions_come_on_top_where_they_are_asked_for(host: Host, real_data: Path, scans: list[Case]) -> None:
+    nodules = read_nodules(real_data / "lidc_nodules", part="train")
+    drawn, both = make_scan(2, host=host, small=6), make_scan(2, host=host, nodules=nodules, small=6)
+    usual = len(scans[SEEDS.index(2)].made["lesions"])
+    assert [lesion["kind"] for lesion in drawn.made["lesions"][:usual]] == [lesion["kind"] for lesion in scans[SEEDS.index(2)].made["lesions"]]
+    assert usual + 2 <= len(drawn.made["lesions"]) <= usual + 3
+    assert all(lesion["drawn_cm3"] < 1.1 * SMALL_CM3[1] for lesion in drawn.made["lesions"][usual:])
+    real = [lesion for lesion in both.made["lesions"] if lesion["kind"] == "nodule"]
+    assert len(real) >= 2
+    assert {lesion["material"] for lesion in real} <= {nodule.patient for nodule in nodules}
