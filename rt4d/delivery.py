@@ -141,6 +141,7 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
             "name_patient": request.name_patient,
             "segment_phases": request.segment_phases,
             "assume_same_frame": request.assume_same_frame,
+            "interpolate": request.interpolate,
         },
         "inputs": provenance.input_record(result.ct, structure_sets=list(request.gtv), planning=result.planning),
         "recipe": {"name": result.targets[0].motion.recipe.name, "sha256": result.targets[0].motion.recipe.sha256},

@@ -7,9 +7,9 @@ taken as drawn on the reference phase, where its planes lie on the slices, else 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from rt4d import geometry as grids
@@ -17,11 +17,13 @@ from rt4d.dicom.inventory import scan
 from rt4d.dicom.series import read_ct
 from rt4d.dicom.structures import StructureSet, StructureSetSummary, read_rtstruct, summarise_rtstruct
 from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError
-from rt4d.phases import CtImage, FourDCT, Phase
+from rt4d.phases import CtImage, FourDCT, Phase, label_of
 from rt4d.resampling import resample_mask
 from rt4d.volumes import Mask
 
-PHASE_AT_END = re.compile(r"(?:^|[_\s.-]|T|c)(\d{1,3}(?:p\d+)?(?:In|Ex)?)\s*%?$")
+PHASE_AT_END = re.compile(r"(?:^|[_\s-]|(?<!\d)\.|T|c)(\d{1,3}(?:[p.,]\d{1,2})?)(In|Ex)?\s*%?$")
+PROJECTIONS = {"mip": "a maximum intensity projection", "minip": "a minimum intensity projection"}
+"""CTs that show where the tumour is in any phase (or in all): what is drawn on them is no GTV of one phase."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +38,13 @@ class DrawnTarget:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sheet:
-    """One structure set and the image that it was drawn on; `phase` is the label that stands for it."""
+    """One structure set and the image that it was drawn on; `phase` is the label that stands for it. what: that image in words, '' for a phase."""
 
     path: Path
     contours: StructureSet
     on: CtImage
     phase: str
+    what: str
     notes: tuple[str, ...]
 
 
@@ -53,16 +56,30 @@ def drawn_targets(
     folder: Path | None = None,
     planning: CtImage | None = None,
     assume_same_frame: bool = False,
+    interpolate_missing: bool = False,
 ) -> list[DrawnTarget]:
     """The targets in one or more structure sets, in the order of `names` (exact, or with * where the name tells the phase: 'GTV_T*').
 
-    Without names the only ROI, or the only one whose type or name says GTV. `folder` is searched for other CT series (average) that a structure
-    set may reference. Raises ContourError or NotFoundError where it cannot be told which ROI or which image is meant, and where the reference
-    phase is not among those drawn on.
+    Without names the only ROI of each, or the only one whose type or name says GTV. `folder` is searched for other CT series (average) that a
+    structure set may reference. interpolate_missing: as for `read_rtstruct`. Raises ContourError or NotFoundError where it cannot be told which
+    ROI or which image is meant, where a structure set holds none that is meant, and where the reference phase is not among those drawn on.
     """
-    sheets = [_sheet(ct, path, folder=folder, planning=planning, assume_same_frame=assume_same_frame) for path in paths]
-    patterns = list(names) or [_only_gtv(sheets[0])]
-    targets = [_target(ct, pattern, sheets) for pattern in patterns]
+    if doubled := sorted({name for name in names if list(names).count(name) > 1}):
+        raise InputError("An ROI is asked for twice", found=", ".join(doubled), do="Name it once")
+    read = partial(read_rtstruct, assume_same_frame=assume_same_frame, interpolate_missing=interpolate_missing)
+    sheets = [_sheet(ct, path, folder=folder, planning=planning, read=read) for path in paths]
+    wanted = [(name, [name] * len(sheets)) for name in names] or [_only_gtvs(ct, sheets)]
+    used: set[int] = set()
+    targets = [_target(ct, name, zip(sheets, patterns, strict=True), used) for name, patterns in wanted]
+    for number, sheet in enumerate(sheets):
+        if number not in used:
+            raise ContourError(
+                "A structure set holds no ROI that is asked for",
+                where=sheet.path.name,
+                expected=", ".join(names),
+                found=", ".join(sheet.contours.names),
+                do="Name its ROI with --roi too ('GTV_*' where the names tell the phase), or leave the file out",
+            )
     for target in targets:
         if ct.reference_label not in target.masks:
             raise ContourError(
@@ -73,19 +90,22 @@ def drawn_targets(
     return targets
 
 
-def _sheet(ct: FourDCT, path: Path, *, folder: Path | None, planning: CtImage | None, assume_same_frame: bool) -> _Sheet:
+def _sheet(ct: FourDCT, path: Path, *, folder: Path | None, planning: CtImage | None, read: Callable[..., StructureSet]) -> _Sheet:
     summary = summarise_rtstruct(path)
-    image = _referenced_phase(ct, summary, path) or _referenced_ct(summary, planning) or _referenced_in(folder, summary)
+    if (phase := _referenced_phase(ct, summary, path)) is not None:
+        return _Sheet(path, contours := read(path, on=phase), phase, phase.label, "", contours.notes)
+    what, image = "the planning CT", _referenced_ct(summary, planning)
+    if image is None:
+        what, image = _referenced_in(folder, summary, path)
     if image is not None:
-        contours = read_rtstruct(path, on=image, assume_same_frame=assume_same_frame)
-        return _Sheet(path, contours, image, image.label if isinstance(image, Phase) else ct.reference_label, contours.notes)
-    contours = read_rtstruct(path, on=ct.reference, assume_same_frame=assume_same_frame)
-    if planning is not None and not _lies_on_slices(contours):
-        contours = read_rtstruct(path, on=planning, assume_same_frame=assume_same_frame)
+        note = f"{path.name} was drawn on {what}, which is no phase of the 4D-CT; taken as the GTV of the reference phase {ct.reference_label}"
+    elif planning is not None and not _lies_on_slices(read(path, on=ct.reference)):
+        what, image = "the planning CT", planning
         note = f"{path.name} references no image that is here; its planes lie on the planning CT's slices, so it is read there"
-        return _Sheet(path, contours, planning, ct.reference_label, (note, *contours.notes))
-    note = f"{path.name} references no image that is here; taken as drawn on the reference phase {ct.reference_label}"
-    return _Sheet(path, contours, ct.reference, ct.reference_label, (note, *contours.notes))
+    else:
+        note = f"{path.name} references no image that is here; taken as drawn on the reference phase {ct.reference_label}"
+    contours = read(path, on=image or ct.reference)
+    return _Sheet(path, contours, image or ct.reference, ct.reference_label, what, (note, *contours.notes))
 
 
 def _lies_on_slices(contours: StructureSet) -> bool:
@@ -122,27 +142,46 @@ def _referenced_ct(summary: StructureSetSummary, image: CtImage | None) -> CtIma
     return image if same_series or set(summary.referenced_sop_uids) & set(image.identity.sop_instance_uids) else None
 
 
-def _referenced_in(folder: Path | None, summary: StructureSetSummary) -> CtImage | None:
-    """Another CT series of the folder (average, maximum intensity) that the structure set references."""
+def _referenced_in(folder: Path | None, summary: StructureSetSummary, path: Path) -> tuple[str, CtImage | None]:
+    """Another CT series of the folder (average) that the structure set references, in words and as it is."""
     if folder is None or not summary.referenced_series_uids:
-        return None
-    here = [series.series_uid for series in scan(folder).series if series.modality == "CT" and series.series_uid in summary.referenced_series_uids]
-    return read_ct(folder, series_uid=here[0]) if len(here) == 1 else None
+        return "", None
+    here = [series for series in scan(folder).series if series.modality == "CT" and series.series_uid in summary.referenced_series_uids]
+    if len(here) != 1:
+        return "", None
+    if here[0].role in PROJECTIONS:
+        raise ContourError(
+            f"A structure set was drawn on {PROJECTIONS[here[0].role]}, which shows no single place of the tumour",
+            where=path.name,
+            expected="a GTV drawn on a phase, on the average or on the planning CT",
+            do="Draw it on the reference phase",
+        )
+    what = "the average CT" if here[0].role == "average" else "another CT of the folder"
+    return what, read_ct(folder, series_uid=here[0].series_uid)
 
 
-def _target(ct: FourDCT, pattern: str, sheets: Sequence[_Sheet]) -> DrawnTarget:
+def _target(ct: FourDCT, name: str, sheets: Iterable[tuple[_Sheet, str]], used: set[int]) -> DrawnTarget:
+    """The target of that name from every sheet, by the pattern that goes with each; the numbers of the sheets that it came from go into `used`."""
     masks: dict[str, Mask] = {}
-    notes: list[str] = []
-    for sheet in sheets:
-        for phase, name in _matches(ct, pattern, sheet).items():
+    notes: dict[str, None] = {}
+    known: set[str] = set()
+    source = "drawn"
+    for number, (sheet, pattern) in enumerate(sheets):
+        known.update(sheet.contours.names)
+        for phase, roi in _matches(ct, pattern, sheet).items():
             if phase in masks:
-                raise ContourError(f"ROI {pattern} is drawn twice on phase {phase}", where=sheet.path.name, do="Give one structure set per phase")
-            masks[phase] = _on_phase_grid(ct, sheet, name)
-            notes.extend(note for note in sheet.notes if note not in notes)
+                raise ContourError(f"ROI {name} is drawn twice on phase {phase}", where=sheet.path.name, do="Give one structure set per phase")
+            before = sheet.contours.notes
+            masks[phase] = _on_phase_grid(ct, sheet, roi)
+            notes |= dict.fromkeys([*sheet.notes, *(note for note in sheet.contours.notes if note not in before)])
+            if (told := _label_at_end(roi)) in ct.labels and told != phase:
+                notes[f"ROI {roi} is taken as that of phase {phase}, as its structure set is; its name ends in another phase, {told}"] = None
+            if phase == ct.reference_label and sheet.what:
+                source = f"drawn on {sheet.what}"
+            used.add(number)
     if not masks:
-        known = sorted({name for sheet in sheets for name in sheet.contours})
-        raise NotFoundError("No ROI of that name", expected=f"one of {', '.join(known)}", found=pattern, do="Give --roi NAME as it stands there")
-    return DrawnTarget(pattern, {label: masks[label] for label in ct.labels if label in masks}, tuple(notes))
+        raise NotFoundError("No ROI of that name", expected=f"one of {', '.join(sorted(known))}", found=name, do="Give --roi NAME as it stands there")
+    return DrawnTarget(name, {label: masks[label] for label in ct.labels if label in masks}, tuple(notes), source)
 
 
 def _on_phase_grid(ct: FourDCT, sheet: _Sheet, name: str) -> Mask:
@@ -158,20 +197,20 @@ def _on_phase_grid(ct: FourDCT, sheet: _Sheet, name: str) -> Mask:
 
 def _matches(ct: FourDCT, pattern: str, sheet: _Sheet) -> dict[str, str]:
     """ROI names of one structure set by the phase that each was drawn on."""
-    if "*" not in pattern:
-        if len(sheet.contours) and not _has(sheet.contours, pattern):
-            return {}
-        return {sheet.phase: pattern}
-    found = [name for name in sheet.contours if fnmatchcase(name, pattern)]
-    if len(found) <= 1:
-        return {sheet.phase: found[0]} if found else {}
+    if "*" not in pattern or pattern in sheet.contours.names:
+        return {sheet.phase: pattern} if _has(sheet.contours, pattern) or not len(sheet.contours) else {}
+    fits = re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    found = [name for name in sheet.contours if fits.fullmatch(name)]
+    if len(found) == 1 and _label_at_end(found[0]) in (*ct.labels, ""):
+        return {_label_at_end(found[0]) or sheet.phase: found[0]}
     by_phase: dict[str, str] = {}
     for name in found:
         label = _label_at_end(name)
         if label not in ct.labels or label in by_phase:
             raise ContourError(
-                f"{pattern} matches several ROIs whose names do not each end in a phase",
+                f"{pattern} matches ROIs whose names do not each end in a phase of this 4D-CT",
                 where=sheet.path.name,
+                expected=f"a name for each that ends in one of {' '.join(ct.labels)}",
                 found=", ".join(found),
                 do="Give the exact name with --roi",
             )
@@ -187,15 +226,24 @@ def _has(contours: StructureSet, name: str) -> bool:
 
 
 def _label_at_end(name: str) -> str:
+    """The label of the phase in which an ROI's name ends, '' where it ends in none."""
     found = PHASE_AT_END.search(name)
-    return found[1].zfill(2) if found else ""
+    percent = float(re.sub("[p,]", ".", found[1])) if found else 101.0
+    return label_of(percent, (found and found[2]) or "") if percent <= 100 else ""
+
+
+def _only_gtvs(ct: FourDCT, sheets: Sequence[_Sheet]) -> tuple[str, list[str]]:
+    """The ROIs that are meant when none is named, one of each structure set; and the name of that on the reference phase."""
+    names = [_only_gtv(sheet) for sheet in sheets]
+    on_reference = [name for sheet, name in zip(sheets, names, strict=True) if sheet.phase == ct.reference_label]
+    return (on_reference or names)[0], names
 
 
 def _only_gtv(sheet: _Sheet) -> str:
-    """The ROI that is meant when none is named: the only one, or the only GTV."""
-    rois = [roi for roi in sheet.contours.summary.rois if roi.contour_count]
+    """The only ROI, but for the patient's outline, or the only GTV."""
+    rois = [roi for roi in sheet.contours.summary.rois if roi.contour_count and roi.kind != "EXTERNAL"]
     if not rois:
-        raise ContourError("A structure set without any closed contour", where=sheet.path.name)
+        raise ContourError("A structure set without any closed contour of a target", where=sheet.path.name, found=", ".join(sheet.contours.names))
     gtvs = [roi for roi in rois if roi.kind == "GTV" or roi.name.upper().startswith("GTV")]
     chosen = rois if len(rois) == 1 else gtvs
     if len(chosen) != 1:

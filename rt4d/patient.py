@@ -9,16 +9,18 @@ from pathlib import Path
 
 from rt4d import geometry as grids
 from rt4d.dicom.fourdct import read_4dct
+from rt4d.dicom.object_file import require_same_patient
 from rt4d.dicom.roi_names import Naming
 from rt4d.dicom.series import read_ct
 from rt4d.drawn import DrawnTarget, drawn_targets
-from rt4d.errors import InputError
+from rt4d.errors import DicomError, GeometryError, InputError
 from rt4d.geometry import Triple
 from rt4d.motion import Motion, read_recipe, track
 from rt4d.motion.quality import Check, checks
 from rt4d.outputs import require_new_folder
 from rt4d.phases import CtImage, FourDCT
 from rt4d.provenance import Stopwatch
+from rt4d.resampling import resample_mask
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import DEFAULT, Bundle, read_bundle
 from rt4d.segmentation.segmenting import Segmentation
@@ -51,6 +53,7 @@ class ItvRequest:
     projections: bool = False
     segment_phases: bool = False
     assume_same_frame: bool = False
+    interpolate: bool = False
     workers: int | None = None
 
 
@@ -95,6 +98,8 @@ class ItvResult:
     def notes(self) -> tuple[str, ...]:
         """What was found odd but harmless, and accepted."""
         notes = [*self.ct.notes, *(note for target in self.targets for note in target.drawn.notes)]
+        if self.planning is not None and not self.ct.geometry.frame_of_reference:
+            notes.append("The 4D-CT names no frame of reference: taken to lie in that of the planning CT because told so")
         return tuple(dict.fromkeys(notes))
 
 
@@ -111,9 +116,10 @@ def plan_itv(request: ItvRequest, *, watch: Stopwatch, progress: Progress | None
     with watch.stage("read"):
         ct = read_4dct(request.folder, reference=request.reference, workers=request.workers, progress=progress)
         planning = _read_planning(request, ct)
+        _require_frame(planning or ct.reference)
     with watch.stage("contours" if request.gtv else "segmentation"):
         segmentation, drawn = _drawn_or_segmented(request, ct, planning, progress=progress)
-        _require_room(request, ct, drawn)
+        _require_room(request, ct, planning, drawn)
     with watch.stage("registration"):
         motions = _track(request, ct, drawn, progress=progress)
     with watch.stage("targets"):
@@ -146,25 +152,52 @@ def _drawn_or_segmented(
     request: ItvRequest, ct: FourDCT, planning: CtImage | None, *, progress: Progress | None
 ) -> tuple[Segmentation | None, list[DrawnTarget]]:
     if request.gtv:
-        same = request.assume_same_frame
-        return None, drawn_targets(ct, request.gtv, names=request.roi, folder=request.folder, planning=planning, assume_same_frame=same)
+        return None, drawn_targets(
+            ct,
+            request.gtv,
+            names=request.roi,
+            folder=request.folder,
+            planning=planning,
+            assume_same_frame=request.assume_same_frame,
+            interpolate_missing=request.interpolate,
+        )
     return segmented_targets(ct, bundle=request.bundle, point_mm=request.point_mm, keep=request.keep, progress=progress)
 
 
-def _require_room(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget]) -> None:
-    """Refuse a margin that leaves the CT before minutes are spent on registration."""
-    if request.margin_mm is not None:
-        for target in drawn:
-            expand(_drawn_reference(ct, target), request.margin_mm)
+def _require_room(request: ItvRequest, ct: FourDCT, planning: CtImage | None, drawn: Sequence[DrawnTarget]) -> None:
+    """Refuse what could not be written in the end, before minutes are spent on registration."""
+    for target in drawn:
+        for label, mask in target.masks.items():
+            if mask.touches_edge:
+                what = f"{target.name} reaches the edge of the CT, where part of it may be missing"
+                raise GeometryError(what, where=f"phase {label}", do="Give a CT that holds all of it")
+        gtv = _drawn_reference(ct, target)
+        if request.margin_mm is not None:
+            expand(gtv, request.margin_mm)
+        if planning is not None:
+            resample_mask(gtv, planning.geometry)
 
 
 def _read_planning(request: ItvRequest, ct: FourDCT) -> CtImage | None:
+    """The CT that the structure set is written for: of the same patient and in the same frame of reference."""
     if request.planning is None:
         return None
     planning = read_ct(request.planning)
+    require_same_patient(planning.identity.patient, ct.reference, what="The planning CT", where=planning.identity.series_uid)
     what = "The planning CT lies in another frame of reference than the 4D-CT"
-    grids.require_same_frame(ct.geometry, planning.geometry, what=what, do="Give the planning CT of the same session, or register them first")
+    do = "Give the planning CT of the same session, or register them first"
+    grids.require_same_frame(ct.geometry, planning.geometry, what=what, do=do)
+    if not ct.geometry.frame_of_reference and not request.assume_same_frame:
+        do = "Give --assume-same-frame where you know that both lie in one"
+        raise GeometryError("The 4D-CT names no frame of reference", expected=f"{planning.geometry.frame_of_reference}, the planning CT's", do=do)
     return planning
+
+
+def _require_frame(on: CtImage) -> None:
+    """Refuse a CT that no structure set can refer to."""
+    if not on.geometry.frame_of_reference:
+        do = "Export it again with its FrameOfReferenceUID"
+        raise DicomError("A CT without a frame of reference cannot carry a structure set", where=on.identity.series_uid, do=do)
 
 
 def _track(request: ItvRequest, ct: FourDCT, drawn: Sequence[DrawnTarget], *, progress: Progress | None) -> list[Motion]:

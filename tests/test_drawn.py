@@ -7,7 +7,7 @@ import pytest
 
 from rt4d.dicom.ct_writer import derived_identity, new_identity, write_ct_series
 from rt4d.dicom.structures import write_rtstruct
-from rt4d.drawn import drawn_targets
+from rt4d.drawn import _label_at_end, drawn_targets
 from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError
 from rt4d.geometry import Geometry
 from rt4d.phases import CtImage, FourDCT, Phase
@@ -134,3 +134,88 @@ def test_a_structure_set_that_references_several_phases_is_refused(ct, tmp_path)
     path = drawn_on(tmp_path / "rs.dcm", both, GTV=box((5, 5, 5)))
     with pytest.raises(ContourError, match="phases 00 50"):
         drawn_targets(ct, [path])
+
+
+def test_what_is_odd_about_the_contours_is_noted(ct, tmp_path):
+    gap = box((5, 5, 5))
+    gap.inside.flags.writeable = True
+    gap.inside[7] = False
+    path = drawn_on(tmp_path / "rs.dcm", ct.reference, GTV=gap, GTVn=box((14, 5, 5)))
+    missing, named = "no contour on 1 of the slices", "ROI gtv was taken to mean 'GTV'"
+    (target,) = drawn_targets(ct, [path], names=["gtv"])
+    assert any(missing in note for note in target.notes)
+    assert named in target.notes
+    node, whole = drawn_targets(ct, [path], names=["GTVn", "GTV"])
+    assert not any(missing in note for note in node.notes)
+    assert any(missing in note for note in whole.notes)
+    (filled,) = drawn_targets(ct, [path], names=["GTV"], interpolate_missing=True)
+    assert np.array_equal(filled.masks["50"].inside, box((5, 5, 5)).inside)
+    assert any("interpolated on 1 slice" in note for note in filled.notes)
+
+
+def test_structure_sets_of_several_phases_may_name_their_gtv_otherwise(ct, tmp_path):
+    paths = [drawn_on(tmp_path / f"{label}.dcm", ct[label], **{f"GTV_{label}": box((5, 5, z))}) for label, z in (("00", 4), ("50", 7))]
+    (target,) = drawn_targets(ct, paths)
+    assert (target.name, list(target.masks)) == ("GTV_50", ["00", "50"])
+
+
+def test_a_structure_set_that_holds_none_of_the_rois_is_refused(ct, tmp_path):
+    paths = [drawn_on(tmp_path / f"{label}.dcm", ct[label], **{f"GTV_{label}": box((5, 5, 5))}) for label in ("00", "50")]
+    with pytest.raises(ContourError, match=r"(?s)holds no ROI that is asked for.*00\.dcm.*GTV_00"):
+        drawn_targets(ct, paths, names=["GTV_50"])
+
+
+def test_an_roi_is_asked_for_once(ct, tmp_path):
+    path = drawn_on(tmp_path / "rs.dcm", ct.reference, GTV=box((5, 5, 5)))
+    with pytest.raises(InputError, match="asked for twice"):
+        drawn_targets(ct, [path], names=["GTV", "GTV"])
+
+
+def test_one_name_that_fits_tells_its_phase_too(ct, tmp_path):
+    path = drawn_on(tmp_path / "rs.dcm", ct.reference, GTV_T00=box((5, 5, 4)))
+    with pytest.raises(ContourError, match="drawn on phase 00"):
+        drawn_targets(ct, [path], names=["GTV_T*"])
+    (target,) = drawn_targets(ct, [path], names=["GTV_T00"])
+    assert list(target.masks) == ["50"]
+    assert any("its name ends in another phase, 00" in note for note in target.notes)
+
+
+@pytest.mark.parametrize("name", ["GTV_T6.25", "GTV_T75", "GTV_T50.5", "GTV_T101"])
+def test_a_name_that_ends_in_no_phase_of_the_ct_is_refused(ct, tmp_path, name):
+    path = drawn_on(tmp_path / "rs.dcm", ct.reference, **{"GTV_T50": box((5, 5, 4)), name: box((5, 5, 7))})
+    with pytest.raises(ContourError, match="do not each end in a phase"):
+        drawn_targets(ct, [path], names=["GTV_T*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("GTV_T12.5", "12p5"), ("GTV 12,5%", "12p5"), ("GTV.30", "30"), ("c5", "05"), ("GTV_30Ex", "30Ex"), ("GTV", "")]
+)
+def test_the_phase_at_the_end_of_a_name(name, label):
+    assert _label_at_end(name) == label
+
+
+def test_a_star_or_a_bracket_in_a_name_is_taken_as_it_stands(ct, tmp_path):
+    path = drawn_on(tmp_path / "rs.dcm", ct.reference, **{"GTV*": box((5, 5, 4)), "GTV_old": box((5, 5, 7))})
+    (target,) = drawn_targets(ct, [path], names=["GTV*"])
+    assert np.array_equal(target.masks["50"].inside, box((5, 5, 4)).inside)
+    path = drawn_on(tmp_path / "rs2.dcm", ct.reference, **{"GTV[1]_T50": box((5, 5, 4)), "GTV[1]_T00": box((5, 5, 7))})
+    (target,) = drawn_targets(ct, [path], names=["GTV[1]_T*"])
+    assert list(target.masks) == ["00", "50"]
+
+
+def test_the_outline_of_the_patient_is_no_gtv(ct, tmp_path):
+    path = write_rtstruct(tmp_path / "rs.dcm", on=ct.reference, rois=[Roi("BODY", box((5, 5, 5)), "EXTERNAL")])
+    with pytest.raises(ContourError, match="BODY"):
+        drawn_targets(ct, [path])
+
+
+def test_what_was_drawn_on_no_phase_says_so(ct, tmp_path):
+    average = CtImage(projections(ct)["average"], derived_identity(ct.reference.identity, description="Average"))
+    write_ct_series(average, tmp_path / "patient" / "ave", series_description="Average", image_type=("DERIVED", "SECONDARY", "AXIAL", "AVERAGE"))
+    (target,) = drawn_targets(ct, [drawn_on(tmp_path / "rs.dcm", average, GTV=box((5, 5, 5)))], folder=tmp_path / "patient")
+    assert target.source == "drawn on the average CT"
+    assert any("on the average CT, which is no phase" in note for note in target.notes)
+    mip = CtImage(projections(ct)["MIP"], derived_identity(ct.reference.identity, description="MIP"))
+    write_ct_series(mip, tmp_path / "patient" / "mip", series_description="MIP", image_type=("DERIVED", "SECONDARY", "AXIAL", "MIP"))
+    with pytest.raises(ContourError, match="maximum intensity projection"):
+        drawn_targets(ct, [drawn_on(tmp_path / "rs2.dcm", mip, GTV=box((5, 5, 5)))], folder=tmp_path / "patient")

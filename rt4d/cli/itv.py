@@ -22,6 +22,7 @@ BUNDLE_HELP = "Without --gtv, or with --segment-phases: the model, a name or /pa
 SEGMENT_HELP = "Also segment every phase, and compare with the GTV that was carried there. Changes neither the ITV nor the verdict."
 PATIENT_HELP = "Put the patient's name and ID at the head of report.html. Without it no file names the patient, DICOM apart."
 FRAME_HELP = "Accept a structure set of another frame of reference, or of none, whose planes lie on the slices. It is recorded."
+INTERPOLATE_HELP = "Fill slices without a contour inside the GTV from the planes about them, also where planes lie between slices."
 
 
 class Names(enum.StrEnum):
@@ -50,6 +51,7 @@ def itv(
     projections: Annotated[bool, typer.Option("--projections", help="Also write average, MIP and minimum CT as DICOM series.")] = False,
     segment_phases: Annotated[bool, typer.Option("--segment-phases", help=SEGMENT_HELP)] = False,
     assume_same_frame: Annotated[bool, typer.Option("--assume-same-frame", help=FRAME_HELP)] = False,
+    interpolate: Annotated[bool, typer.Option("--interpolate", help=INTERPOLATE_HELP)] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Registrations side by side.  [default: the cores there are]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json instead of a table.")] = False,
 ) -> int:
@@ -80,6 +82,7 @@ def itv(
         projections=projections,
         segment_phases=segment_phases,
         assume_same_frame=assume_same_frame,
+        interpolate=interpolate,
         workers=workers,
     )
     summary = run_itv(request)

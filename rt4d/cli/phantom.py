@@ -78,7 +78,10 @@ def _drawn_on(folder: Path, contours: Path | None, roi: str, *, assume_same_fram
     if contours is None:
         raise InputError("A real CT is breathed around its GTV", do="Give its structure set with --gtv and the ROI with --roi")
     ct = read_ct(folder, progress=show)
-    mask = read_rtstruct(contours, on=ct, assume_same_frame=assume_same_frame)[roi]
+    drawn = read_rtstruct(contours, on=ct, assume_same_frame=assume_same_frame)
+    mask = drawn[roi]
+    for note in drawn.notes:
+        sys.stderr.write(f"note: {note}\n")
     if resample:
         ct = replace(ct, volume=evenly(ct.volume))
         mask = resample_mask(mask, ct.geometry, keep_volume=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -82,8 +82,13 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 def require_patient(dataset: Dataset, on: CtImage, *, what: str, where: str) -> None:
     """Refuse the object of another patient: by PatientID where both have one, else by name. Neither is ever said."""
+    require_same_patient({keyword: text(dataset, keyword) for keyword in ("PatientID", "PatientName")}, on, what=what, where=where)
+
+
+def require_same_patient(patient: Mapping[str, str], on: CtImage, *, what: str, where: str) -> None:
+    """Refuse another patient, known by DICOM keyword, as `require_patient` does."""
     for keyword in ("PatientID", "PatientName"):
-        here, imaged = _identifier(text(dataset, keyword)), _identifier(on.identity.patient.get(keyword, ""))
+        here, imaged = _identifier(patient.get(keyword, "")), _identifier(on.identity.patient.get(keyword, ""))
         if here and imaged and here != imaged:
             expected, found = f"the {keyword} of CT series {on.identity.series_uid}", f"another {keyword} in {where}"
             do = "Give the one that belongs to this CT"

@@ -204,6 +204,46 @@ def test_another_frame_of_reference_can_be_assumed_to_be_the_same(written, elsew
     assert other in (tmp_path / "out" / "summary.json").read_text() or "frame" in (tmp_path / "out" / "summary.json").read_text()
 
 
+@pytest.fixture
+def no_registration(monkeypatch):
+    from rt4d import patient
+
+    monkeypatch.setattr(patient, "track", lambda *_, **__: pytest.fail("phases were registered first"))
+
+
+def test_gtv_at_the_edge_is_refused_before_registration(refused, written, tmp_path, no_registration):
+    path = structure_set(written, tmp_path / "rs.dcm", GTV=((20, 20, 0), (26, 26, 4)))
+    assert "edge of the CT" in refused(written / "4dct", gtv=path)
+
+
+def test_a_4dct_without_a_frame_of_reference_is_refused_before_registration(refused, patient, no_registration):
+    change(patient, FrameOfReferenceUID=None)
+    assert "frame of reference" in refused(patient, options=["--assume-same-frame"])
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_the_planning_ct_of_another_patient_is_refused(refused, written, patient, tmp_path, no_registration, framed):
+    planning = shutil.copytree(written / "4dct" / "25", tmp_path / "planning")
+    change(planning, PatientID="QX-TWO", PatientName="PANZA^SANCHO")
+    if not framed:
+        change(patient, FrameOfReferenceUID=None)
+    said = refused(patient, options=["--planning", str(planning), "--assume-same-frame"])
+    assert "different patients" in said
+    assert not any(name in said for name in ("PANZA", "QX-TWO"))
+
+
+def test_a_planning_ct_is_not_taken_on_trust(refused, written, patient, no_registration):
+    change(patient, FrameOfReferenceUID=None)
+    assert "--assume-same-frame" in refused(patient, options=["--planning", str(written / "4dct" / "25")])
+
+
+def test_a_planning_ct_that_cuts_the_gtv_is_refused_before_registration(refused, written, tmp_path, no_registration):
+    planning = shutil.copytree(written / "4dct" / "25", tmp_path / "planning")
+    for path in images(planning)[:-8]:
+        path.unlink()
+    refused(written / "4dct", options=["--planning", str(planning)])
+
+
 def test_structure_set_that_is_something_else(refused, written):
     said = refused(written / "4dct", gtv=images(written / "4dct" / "00")[0])
     assert "CT" in said
