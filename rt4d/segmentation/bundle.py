@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from rt4d.errors import InputError, NotFoundError
 from rt4d.provenance import sha256
 from rt4d.resources import data_folder
+from rt4d.segmentation.network import DYNUNET, strides_of
 from rt4d.segmentation.space import Space
 
 DEFAULT = "gtv_lung"
@@ -118,7 +119,7 @@ class Bundle:
         whole = isinstance(given, tuple) and len(given) == 3 and all(type(n) is int and least <= n <= most for n in given)
         if not whole:
             raise InputError("patch must be three numbers of voxels", where=self.name, expected=f"{least} to {most}", found=self.patch_voxels)
-        _require_levels(self.patch_voxels, self.network_definition.get("strides"), self.name)
+        _require_levels(self.patch_voxels, self.network_definition, self.name)
         _require_share(self.overlap, "overlap", self.name, most=MOST_OVERLAP)
         _require_share(self.candidate_score, "candidate_score", self.name)
         for name in ("threshold", "threshold_at_point", "faint_threshold"):
@@ -293,12 +294,11 @@ def _other_look(section: Mapping[str, Any], name: str, kind: type[Look], *, size
     return kind(**said)
 
 
-def _require_levels(patch_voxels: tuple[int, ...], strides: object, where: str) -> None:
+def _require_levels(patch_voxels: tuple[int, ...], definition: Mapping[str, Any], where: str) -> None:
     """Refuse a patch that the network cannot make coarser as often as it does, down to two voxels along each side: one has no spread to divide by."""
-    levels = strides if isinstance(strides, list) else []
-    along = [one[::-1] if isinstance(one, list) and len(one) == 3 else [one] * 3 for one in levels]  # a level's own strides run z y x
+    levels = strides_of(definition) if definition.get("_target_") == DYNUNET else ()  # another network is not on the list, and never built
     for axis, voxels in enumerate(patch_voxels):
-        coarsest = math.prod(one[axis] for one in along if type(one[axis]) is int and one[axis] > 0)
+        coarsest = math.prod(level[2 - axis] for level in levels)
         if voxels % coarsest or voxels < 2 * coarsest:
             expected = f"multiples of {coarsest}, at least {2 * coarsest}"
             raise InputError("The network cannot halve this patch", where=where, expected=expected, found=patch_voxels)
@@ -311,4 +311,10 @@ def _require_share(value: object, name: str, where: str, *, most: float = 1.0, z
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is one that is finite: JSON also knows whole numbers beyond every floating one."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -6,13 +6,15 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from rt4d.errors import InputError, NotFoundError
 from rt4d.geometry import IDENTITY, Geometry
@@ -103,7 +105,7 @@ def read_case(path: Path) -> Case:
     if not path.is_file():
         raise NotFoundError("No such case", where=path)
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with _opened(path) as file:
             held = {name: file[name] for name in _FIELDS}
         *origin, spacing = (float(value) for value in held["geometry"])
         made = json.loads(str(held["made"]))
@@ -126,7 +128,18 @@ class Heading:
 def read_heading(path: Path) -> Heading:
     """What a case says about itself, without reading its images."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with _opened(path) as file:
             return Heading(tuple(str(file["patient"]).split("+")), float(file["geometry"][3]))
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError("Not a training case", where=path, found=error) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
+    """An .npz by its content: a single array of that name is none (ValueError)."""
+    with path.open("rb") as opened:
+        file = np.load(opened, allow_pickle=False)
+        if not isinstance(file, NpzFile):
+            raise ValueError("a single array, as in an .npy")  # noqa: TRY004  # of the file's content, not of a caller's argument
+        with file:
+            yield file

@@ -30,6 +30,10 @@ CHANNELS_IN, CHANNELS_OUT = 2, 2
 ONLY_IN_TRAINING = "deep_supervision_heads."
 TWICE_NAMED = "skip_layers."
 """DynUNet names each of its layers a second time below this; the parameters are the same ones."""
+FEWEST_LEVELS = 3
+
+Level = tuple[int, int, int]
+"""Of one level of the network: a number along z, y and x."""
 
 
 def definition(*, deep_supervision: bool = False, filters: Sequence[int] = FILTERS) -> dict[str, Any]:
@@ -69,6 +73,34 @@ def _import() -> None:
         importlib.import_module("monai.inferers.utils")
 
 
+def strides_of(definition: Mapping[str, Any]) -> tuple[Level, ...]:
+    """How much coarser each level of a DynUNet is than the one before. Refused (InputError): levels that give no answer of the CT's own size."""
+    strides, kernels, back = (_levels(definition, key) for key in ("strides", "kernel_size", "upsample_kernel_size"))
+    if len(strides) < FEWEST_LEVELS or len(kernels) != len(strides):
+        raise _odd(definition, "kernel_size", f"as many levels as strides has ({len(strides)}), at least {FEWEST_LEVELS}")
+    if strides[0] != (1, 1, 1):
+        raise _odd(definition, "strides", "1 on the first level: else the answer is smaller than the CT")
+    if back != strides[1:]:
+        raise _odd(definition, "upsample_kernel_size", f"the strides of all levels but the first ({definition['strides'][1:]})")
+    if not all(n % 2 and n + 1 >= step for kernel, level in zip(kernels, strides, strict=True) for n, step in zip(kernel, level, strict=True)):
+        raise _odd(definition, "kernel_size", f"odd numbers, none below its stride by more than one ({definition['strides']})")
+    return strides
+
+
+def _levels(definition: Mapping[str, Any], key: str) -> tuple[Level, ...]:
+    """What a definition says for each level: a whole number above 0, or three of them."""
+    said = definition.get(key)
+    each = [one if isinstance(one, (list, tuple)) else [one] * 3 for one in said] if isinstance(said, (list, tuple)) else [[]]
+    if not all(len(one) == 3 and all(type(n) is int and n > 0 for n in one) for one in each):
+        raise _odd(definition, key, "for each level a whole number above 0, or three (z y x)")
+    return tuple((z, y, x) for z, y, x in each)
+
+
+def _odd(definition: Mapping[str, Any], key: str, expected: str) -> InputError:
+    found = definition.get(key, "none")
+    return InputError("The network's levels do not go together", where=f"network_def.{key}", expected=expected, found=found)
+
+
 def build(definition: Mapping[str, Any]) -> torch.nn.Module:
     """The network of a definition, with untrained weights. Refused (InputError): a target that is not on the list, arguments it does not have."""
     from monai.networks.nets.dynunet import DynUNet
@@ -84,9 +116,10 @@ def build(definition: Mapping[str, Any]) -> torch.nn.Module:
     if arguments.get("spatial_dims") != 3 or (arguments.get("in_channels"), arguments.get("out_channels")) != (CHANNELS_IN, CHANNELS_OUT):
         found = f"{arguments.get('spatial_dims')} dimensions, {arguments.get('in_channels')} to {arguments.get('out_channels')} channels"
         raise InputError("Not a network of the segmenter", expected=f"3 dimensions, {CHANNELS_IN} to {CHANNELS_OUT} channels", found=found)
+    strides_of(definition)
     try:
         network: torch.nn.Module = allowed[target](**arguments)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ArithmeticError, AssertionError) as error:
         raise InputError("The network's definition cannot be built", where=target, found=error) from error
     return quickened(network)
 

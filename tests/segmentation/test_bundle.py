@@ -95,6 +95,10 @@ def test_altered_weights_are_refused(shipped):
         ({"threshold": None}, "lacks a key.*expected threshold$"),
         ({"threshold": 0}, "threshold must be a share"),
         ({"threshold": "0.5"}, "threshold must be a share"),
+        ({"threshold": 10**400}, "threshold must be a share"),
+        ({"smallest_cm3": 10**400}, "smallest_cm3"),
+        ({"spacing_mm": 10**400}, "spacing_mm"),
+        ({"fine": FINE | {"to_cm3": 10**400}}, "fine must be null"),
         ({"threshold_at_point": float("nan")}, "threshold_at_point must be a share"),
         ({"candidate_score": 1.5}, "candidate_score must be a share"),
         ({"overlap": 0.95}, "overlap must be a share"),
@@ -163,6 +167,52 @@ def test_the_smallest_patch_is_two_voxels_on_the_networks_coarsest_level(changed
         assert network(torch.rand(1, 2, *patch[::-1])).isfinite().all()
         with pytest.raises(ValueError, match="more than 1 value"):
             network(torch.rand(1, 2, *half[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"strides": [1, 2, 4]}, "upsample_kernel_size"),
+        ({"strides": [0, 2, 2]}, "strides"),
+        ({"strides": [2, 2, 2]}, "strides"),
+        ({"strides": [1, [2, 2], 2]}, "strides"),
+        ({"strides": [1, -2, 2]}, "strides"),
+        ({"strides": [1, 2.0, 2]}, "strides"),
+        ({"strides": [1, "2", 2]}, "strides"),
+        ({"strides": 2}, "strides"),
+        ({"strides": [1, 2]}, "kernel_size"),
+        ({"strides": [1, 5, 2], "upsample_kernel_size": [5, 2]}, "kernel_size"),
+        ({"strides": [1, 10**400, 2]}, "upsample_kernel_size"),
+        ({"kernel_size": [3, 2, 3]}, "kernel_size"),
+        ({"kernel_size": [3, 0, 3]}, "kernel_size"),
+        ({"kernel_size": None}, "kernel_size"),
+        ({"upsample_kernel_size": [2, 3]}, "upsample_kernel_size"),
+    ],
+)
+def test_levels_that_do_not_go_together_are_refused_when_the_bundle_is_read(shipped, changed, key):
+    """They failed when the network was built or run, or gave an answer of half the CT's size."""
+    change(shipped, "inference.json", network_def=definition(filters=(4, 4, 4)) | changed)
+    with pytest.raises(InputError, match=rf"levels do not go together \(network_def\.{key}\)"):
+        read_bundle("tiny")
+    with pytest.raises(InputError, match="levels do not go together"):
+        build(definition(filters=(4, 4, 4)) | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kernel_size": [1, 5, [3, 3, 1]]},
+        {"strides": [1, 4, 3], "upsample_kernel_size": [4, 3]},
+        {"strides": [[1, 1, 1], [1, 2, 2], 2], "upsample_kernel_size": [[1, 2, 2], 2]},
+    ],
+)
+def test_levels_that_go_together_give_an_answer_of_the_patchs_size(changed):
+    import torch
+
+    said = definition(filters=(4, 4, 4)) | changed
+    patch = a_bundle(network_definition=said, patch_voxels=(48, 24, 24)).patch_voxels
+    with torch.inference_mode():
+        assert build(said).eval()(torch.rand(1, 2, *patch[::-1])).shape == (1, 2, *patch[::-1])
 
 
 def test_a_link_that_leads_out_is_refused(shipped, tmp_path):

@@ -70,6 +70,9 @@ def test_files_that_are_no_cases_are_refused(tmp_path: Path) -> None:
     (tmp_path / "half.npz").write_bytes(whole[:200])
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     np.savez(tmp_path / "objects.npz", hu=np.array([{}], dtype=object))
-    for name in ("half.npz", "other.npz", "objects.npz"):
-        with pytest.raises(InputError, match="Not a training case"):
-            read_case(tmp_path / name)
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for name in ("half.npz", "other.npz", "objects.npz", "array.npz"):
+        for read in (read_case, read_heading):
+            with pytest.raises(InputError, match="Not a training case"):
+                read(tmp_path / name)
