@@ -70,7 +70,7 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
 def _add(piece: Mask, inside: npt.NDArray[np.bool_], onto: Geometry, *, keep_volume: bool) -> None:
     """Set the voxels of `inside` whose centres lie within the piece."""
     window, target, sampled = sampled_distance_mm(piece, onto)
-    reach_mm = min(piece.geometry.spacing_mm) / 2
+    reach_mm = max(*piece.geometry.spacing_mm, *onto.spacing_mm) / 2
     inside[window] |= sampled < (level_that_keeps_volume(sampled, target, 1000 * piece.volume_cm3, reach_mm=reach_mm) if keep_volume else 0.0)
 
 
@@ -188,7 +188,10 @@ def _sample(distance: npt.NDArray[np.float32], index: Floats) -> npt.NDArray[np.
 
 
 def level_that_keeps_volume(sampled: npt.NDArray[np.float32], onto: Geometry, volume_mm3: float, *, reach_mm: float) -> float:
-    """The distance, within reach of zero, below which voxels have most nearly the given volume; zero where that has exactly it."""
+    """The distance, within reach of zero, below which voxels have most nearly the given volume; zero where that has exactly it.
+
+    From half a voxel's volume on that is at least one voxel, where one is within reach: nothing vanishes between two slices.
+    """
     each = np.broadcast_to(onto.slice_volumes_mm3[:, None, None], sampled.shape)
     if abs(float(each[sampled < 0].sum()) - volume_mm3) < 1e-6 * volume_mm3:
         return 0.0
@@ -198,6 +201,9 @@ def level_that_keeps_volume(sampled: npt.NDArray[np.float32], onto: Geometry, vo
     if not len(levels):
         return 0.0
     below = float(each[sampled < -reach_mm].sum()) + np.r_[0.0, np.cumsum(each[near][order])][first]
+    levels, below = np.r_[levels, np.nextafter(levels[-1], np.float32(np.inf))], np.r_[below, float(each[sampled <= levels[-1]].sum())]
+    if volume_mm3 >= onto.slice_volumes_mm3.min() / 2:
+        levels, below = levels[below > 0], below[below > 0]
     return float(levels[np.abs(below - volume_mm3).argmin()])
 
 

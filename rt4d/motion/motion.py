@@ -156,9 +156,9 @@ class Motion:
         """The anatomy of `mask` (drawn on the reference phase) as it lies in each phase, on the 4D-CT's grid.
 
         A voxel of a phase is inside where its centre comes from inside the mask's surface (signed distance, finer than a voxel). The surface of
-        each piece is moved by up to half a voxel so that its volume is what the field says: flat faces between thick slices would lose some,
+        each piece is moved by up to a voxel so that its volume is what the field says: flat faces between thick slices would lose some,
         and small pieces more than large ones. In the reference it is the mask itself; phases in `drawn` are taken as they are drawn. A phase of which
-        no voxel comes from the mask is among the failed ones. A mask that reaches beyond the region is refused.
+        no voxel comes from the mask, or from a piece of it, is among the failed ones. A mask that reaches beyond the region is refused.
         """
         drawn = dict(drawn or {})
         for label, each in ((self.reference_label, mask), *drawn.items()):
@@ -173,10 +173,14 @@ class Motion:
         self._require_within(mask)
         masks = {self.reference_label: mask} | drawn
         parts = [(piece, *_distance_around(piece)) for piece in pieces(mask)]
+        vanished: dict[str, str] = {}
         for label in self.fields:
             if label not in masks:
-                masks[label] = reduce(Mask.__or__, (self._carried(label, *part) for part in parts))
-        vanished = dict.fromkeys((label for label in self.fields if masks[label].is_empty), VANISHED)
+                carried = [self._carried(label, *part) for part in parts]
+                masks[label] = reduce(Mask.__or__, carried)
+                if lost := [piece for (piece, *_), one in zip(parts, carried, strict=True) if one.is_empty]:
+                    what = "the target" if len(lost) == len(parts) else f"a piece of the target of {max(p.volume_cm3 for p in lost):.2g} cm³"
+                    vanished[label] = VANISHED.format(what)
         failed = vanished | {label: reason for label, reason in self.failed.items() if label not in drawn}
         ordered = {label: masks[label] for label in self.labels if label in masks and label not in vanished}
         finer = {label: centroid for label, centroid in self.trajectory(mask).items() if label in self.fields and label not in drawn}
@@ -193,7 +197,7 @@ class Motion:
         index = np.moveaxis(around.to_index(x), -1, 0)[::-1]
         sampled = ndimage.map_coordinates(distance, index, order=1, mode="constant", cval=ROUND_MM)
         volume_mm3 = 1000 * mask.volume_cm3 * float(np.clip(self._jacobian_at(label, points), 0, None).mean())
-        level = level_that_keeps_volume(sampled, window, volume_mm3, reach_mm=max(self.geometry.spacing_mm) / 2)
+        level = level_that_keeps_volume(sampled, window, volume_mm3, reach_mm=max(self.geometry.spacing_mm))
         inside = np.zeros(self.geometry.shape, dtype=bool)
         inside[tuple(slice(i, i + n) for i, n in zip(start[::-1], size[::-1], strict=True))] = sampled < level
         return Mask(inside, self.geometry)
@@ -228,7 +232,7 @@ class Motion:
         return f"Motion({self.recipe.name}, reference {self.reference_label}; up to mm: {moved}{failed})"
 
 
-VANISHED = "the target vanishes: no voxel of this phase comes from inside it"
+VANISHED = "{} vanishes: no voxel of this phase comes from inside it"
 _WIDER = "Track again with this mask as the focus, or with whole_lung=True"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import rt4d
 from rt4d.errors import ContourError, GeometryError, InputError, NotFoundError, RegistrationError
+from rt4d.geometry import Geometry
 from rt4d.motion import DisplacementField, Motion, PhaseMasks, read_recipe
 from rt4d.motion.quality import checks
 from rt4d.volumes import Mask
@@ -71,6 +72,38 @@ def test_each_piece_of_a_target_keeps_its_own_volume():
         assert np.array_equal((both[label] - motion.carry(tumour)[label]).inside, alone[label].inside)
         exact = motion.trajectory(node)[label]
         np.testing.assert_allclose(alone[label].centroid_mm, exact, atol=0.6)
+
+
+def shifted(geometry, shift_mm):
+    """Two phases, of which the other is moved as a whole."""
+    field = DisplacementField(np.full((*geometry.shape, 3), shift_mm, np.float32), geometry)
+    return Motion("50", ("00", "50"), {"00": field}, {}, geometry, geometry, read_recipe("lung_focus"))
+
+
+@pytest.mark.parametrize("thick_mm", [3.0, 5.0])
+@pytest.mark.parametrize("diameter_mm", [5.0, 7.0, 9.0])
+@pytest.mark.parametrize("shift", [(0.0, 0.0, 0.0), (0.3, 0.4, 0.33), (0.7, 0.0, 0.5), (1.0, -3.0, -2.1)])
+def test_a_small_node_keeps_its_volume_between_thick_slices(thick_mm, diameter_mm, shift):
+    """Some voxels wide: its distances, rounded, are nowhere below zero, and it shrank to a third or vanished."""
+    g = Geometry((44, 44, 24), (1.2, 1.2, thick_mm))
+    node = Mask(np.linalg.norm(g.centres() - g.to_patient([21.4, 21.8, 11.3]), axis=-1) < diameter_mm / 2, g)
+    shift_mm = np.array(shift) * (1, 1, thick_mm)
+    carried = shifted(g, shift_mm).carry(node)["00"]
+    assert carried.volume_cm3 == pytest.approx(node.volume_cm3, abs=1.01 * g.voxel_volume_mm3 / 1000)
+    assert np.abs(np.subtract(carried.centroid_mm, node.centroid_mm) - shift_mm).max() <= 0.5 * thick_mm
+
+
+def test_a_piece_that_vanishes_fails_the_phase():
+    g = grid(size=(90, 50, 40))
+    x = g.centres()
+    node, tumour = (Mask(((x - g.to_patient((i, 25, 20))) ** 2).sum(-1) <= r**2, g) for i, r in ((20, 4), (60, 12)))
+    u = np.zeros((*g.shape, 3), np.float32)
+    near = np.linalg.norm(x - g.to_patient((20, 25, 20)), axis=-1) < 25
+    u[near] = (g.to_patient((20.5, 25.5, 20.5)) - x[near]) * 0.995
+    motion = replace(shifted(g, (0, 0, 0)), fields={"00": DisplacementField(u, g)})
+    masks = motion.carry(node | tumour)
+    assert tuple(masks) == ("50",)
+    assert "a piece of the target of" in masks.failed["00"]
 
 
 def test_phases_that_were_skipped_must_be_drawn():

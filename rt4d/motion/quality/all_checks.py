@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rt4d.errors import InputError
-from rt4d.motion.motion import VANISHED, Motion
+from rt4d.motion.motion import VANISHED, Motion, PhaseMasks
 from rt4d.motion.quality.check import Check, limited
 from rt4d.motion.quality.couch import bone_checks
 from rt4d.motion.quality.deformation import deformation_checks
@@ -45,7 +45,9 @@ def _of_phase(
     motion: Motion, label: str, phase: Volume, near: Surroundings, points: Landmarks, carried: Mapping[str, Mask]
 ) -> list[Check]:
     """What is checked phase by phase; nothing for the reference and for phases that were not to be registered."""
-    why = VANISHED if label in motion.fields and label not in carried else motion.failed.get(label)
+    why = motion.failed.get(label)
+    if label in motion.fields and label not in carried:
+        why = carried.failed.get(label) if isinstance(carried, PhaseMasks) else VANISHED.format("the target")
     if why is not None:
         return [Check(label, "registration", None, None, "fail", f"Phase {label} could not be registered and is left out: {why}")]
     if label not in motion.fields:
