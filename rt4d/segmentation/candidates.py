@@ -193,7 +193,7 @@ def why_not(one: Candidate, bundle: Bundle, chest: Chest) -> str:
         return "too small for the CT's voxels"
     if one.volume_cm3 < bundle.smallest_cm3:
         return f"smaller than {bundle.smallest_cm3:g} cm³"
-    if one.score < bundle.candidate_score:
+    if not one.score >= bundle.candidate_score:  # nor is kept what has no score
         return f"score below {bundle.candidate_score:g}"
     if not chest.holds(one.part.points_mm):
         return "outside the chest"

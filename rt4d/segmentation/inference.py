@@ -22,6 +22,7 @@ from rt4d.geometry import Geometry, Triple
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import Bundle
 from rt4d.segmentation.chest import Chest, find_chest
+from rt4d.segmentation.hounsfield import require_hu
 from rt4d.segmentation.looks import together, with_small
 from rt4d.segmentation.network import imported_beside
 from rt4d.segmentation.probabilities import Probability
@@ -58,9 +59,10 @@ def probability(
 ) -> Probability:
     """The mean of the members' probabilities in the chest, or around a point, on the network's grid.
 
-    flips: also look at the CT turned over along each axis, which takes four times as long. Refused (InputError): a point outside the CT,
-    a bundle whose network or weights cannot be used.
+    flips: also look at the CT turned over along each axis, which takes four times as long. Refused (InputError): values that are
+    no Hounsfield units, a point outside the CT, a bundle whose network or weights cannot be used.
     """
+    require_hu(volume)
     if point_mm is not None and not volume.geometry.contains(np.array(point_mm)):
         do = "Points are patient coordinates in mm (LPS): x to the left, y back, z up"
         raise InputError("The point lies outside the CT", found=_text(point_mm), do=do)

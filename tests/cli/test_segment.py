@@ -173,6 +173,17 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(model, volume, run, op
     assert not out.exists()
 
 
+def test_a_ct_without_its_intercept_is_refused(model, run, tmp_path):
+    """0 to 4095, as the scanner stored it: it was segmented, with exit code 0."""
+    hu = balls(CT, [BIG, SMALL]).hu + 1024
+    hu[:, :30] = 24  # air in front
+    hu[:, 70:] = 1064
+    code, out, told, errors = run(write_volume(tmp_path / "ct.nii.gz", Volume(hu.astype(np.int16), CT)))
+    assert (code, told, out.exists()) == (2, "", False)
+    assert "not Hounsfield units" in errors
+    assert "RescaleIntercept" in errors
+
+
 def test_an_unknown_bundle_is_refused_before_the_ct_is_read(run, tmp_path):
     code, _, _, errors = run(tmp_path / "no_such_ct.nii.gz", "--bundle", "no_such_model")
     assert code == 2

@@ -126,6 +126,12 @@ def test_at_a_point_a_faint_lesion_is_found_where_no_other_is_near():
         candidate_at(found, a_bundle(faint_threshold=0.4), CT, (-8.0, 0.0, 0.0))
 
 
+def test_what_has_no_score_is_not_kept():
+    found = said(((0.0, 0.0, 0.0), 10.0, 1.0))
+    (one,) = find_candidates(replace(found, scores=np.full(GRID.shape, np.nan, np.float32)), a_bundle(), CT)
+    assert one.why_not == "score below 0.5"
+
+
 def test_numbers_that_are_asked_for_are_kept_and_no_others():
     found = find_candidates(said(((-50.0, 0.0, 0.0), 8.0, 0.8), ((0.0, 0.0, 0.0), 10.0, 1.0), ((40.0, 0.0, 0.0), 3.0, 1.0)), a_bundle(), CT)
     chosen = only(found, [2, 3])

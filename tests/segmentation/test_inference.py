@@ -303,6 +303,17 @@ def test_the_click_reaches_the_network(members):
     assert not any(bool(one.any()) for one in seen)
 
 
+@pytest.mark.parametrize("point", [None, (-20.0, 5.0, 0.0)])
+def test_values_that_are_no_hounsfield_units_are_refused(thorax, point):
+    """A CT without its intercept was segmented all the same; a single NaN hid the real tumour."""
+    with pytest.raises(InputError, match="not Hounsfield units"):
+        probability(Volume((thorax.hu.astype(np.int32) + 1024).astype(np.uint16), thorax.geometry), a_bundle(), point_mm=point)
+    hu = thorax.hu.astype(np.float32)
+    hu[0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="finite"):
+        probability(Volume(hu, thorax.geometry), a_bundle(), point_mm=point)
+
+
 def test_a_point_outside_the_ct_is_refused():
     with pytest.raises(InputError, match="outside the CT"):
         probability(balls(GRID, []), a_bundle(), point_mm=(500.0, 0.0, 0.0))
