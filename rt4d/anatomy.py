@@ -37,6 +37,8 @@ ROOM_HU = -975.0
 LUNG_PART = 0.06, 0.4
 """A part of the air belongs to the lungs from this share of the largest part's volume on, and of its height."""
 SMALLEST_LUNGS_CM3 = 150.0
+LARGEST_LUNGS = 12_000.0, 550.0
+"""In cm³, and in cm² of a slice, the mean: what is larger is the air around a patient that is taken for part of one, as where 0 HU pads the image."""
 AIRWAYS_CM3 = (4.0, 110.0)
 """Trachea and main bronchi of adults, with some room; more means that the lungs have been entered."""
 
@@ -84,7 +86,7 @@ def body(volume: Volume) -> Mask:
 def lungs(volume: Volume) -> Mask:
     """Both lungs with their vessels; without trachea and main bronchi, bowel gas and the air around the patient.
 
-    Refused (InputError) where no lungs are found: less than 150 cm³ of them, or values that are not HU.
+    Refused (InputError) where no lungs are found: less than 150 cm³ of them, more than anybody has, or values that are not HU.
     """
     return lungs_and_body(volume)[0]
 
@@ -100,14 +102,30 @@ def _lungs(upright: _Upright, inside: Bools) -> Bools:
     air = (upright.hu < LUNG_HU) & inside
     airways = _airways(upright, inside)
     found = _lung_parts(air & ~_walls(airways), upright)
-    if np.count_nonzero(found) * upright.voxel_cm3 < SMALLEST_LUNGS_CM3:
+    _require_size(found, upright)
+    return _filled(found, upright) & ~airways
+
+
+def _require_size(lungs: Bools, upright: _Upright) -> None:
+    """Refuse lungs that are none: too small, or larger than anybody's."""
+    _, y_mm, x_mm = upright.spacing_mm
+    volume_cm3 = np.count_nonzero(lungs) * upright.voxel_cm3
+    section_cm2 = np.count_nonzero(lungs) * y_mm * x_mm / 100 / max(np.count_nonzero(lungs.any(axis=(1, 2))), 1)
+    most_cm3, most_cm2 = LARGEST_LUNGS
+    if volume_cm3 < SMALLEST_LUNGS_CM3:
         raise InputError(
             "No lungs were found on this CT",
             expected=f"at least {SMALLEST_LUNGS_CM3:.0f} cm³ of air-filled tissue inside the body",
-            found=f"{np.count_nonzero(found) * upright.voxel_cm3:.0f} cm³",
+            found=f"{volume_cm3:.0f} cm³",
             do="Check that the CT shows a thorax in Hounsfield units",
         )
-    return _filled(found, upright) & ~airways
+    if volume_cm3 > most_cm3 or section_cm2 > most_cm2:
+        raise InputError(
+            "No lungs were found on this CT",
+            expected=f"at most {most_cm3:.0f} cm³, and {most_cm2:.0f} cm² of a slice",
+            found=f"{volume_cm3:.0f} cm³ of air, {section_cm2:.0f} cm² of a slice",
+            do="Check that what was not imaged is padded with air or less (-1000 HU), not with 0",
+        )
 
 
 def _upright(volume: Volume) -> _Upright:
@@ -372,5 +390,3 @@ def _between(values: npt.NDArray[np.float32], places: npt.NDArray[np.float64], a
     upper = np.minimum(lower + 1, n - 1)
     f = (places - lower).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
     return np.asarray(np.take(values, lower, axis=axis) * (1 - f) + np.take(values, upper, axis=axis) * f)
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -166,6 +168,24 @@ def test_air_that_is_denser_than_what_pads_the_image_is_no_body():
     hu[:, :3, 24:34] = -1024
     volume = cropped(Volume(hu, whole.geometry), CUTS["sides"])
     assert dice(anatomy.lungs(volume), truth(volume.geometry, thorax.lungs_mm)) >= 0.95
+
+
+@pytest.mark.parametrize("slices", [slice(None), slice(20, 32)])
+def test_air_within_a_field_of_view_that_is_padded_with_water_is_no_lung(slices):
+    """0 HU outside a round field of view enclose the air around the patient, here none of the darkest: lungs of 23 litres were found."""
+    whole = make_4dct(**COARSE | {"size": (120, 110, 52)}).ct.reference.volume
+    x, y, _ = np.moveaxis(whole.geometry.centres(), -1, 0)
+    padded = Volume(np.where(x**2 + y**2 < 205**2, np.maximum(whole.hu, -960), 0).astype(np.int16), whole.geometry)
+    with pytest.raises(InputError, match=r"No lungs were found.*at most 12000 cm³.*not with 0"):
+        anatomy.lungs(cropped(padded, (slices, slice(None), slice(None))))
+
+
+@pytest.mark.parametrize("share", [0.8, 1.4])
+def test_lungs_are_found_in_patients_of_other_sizes(share):
+    """Up to 10.6 litres, as the tallest have them."""
+    whole = make_4dct(**COARSE).ct.reference.volume
+    geometry = replace(whole.geometry, spacing_mm=tuple(share * mm for mm in whole.geometry.spacing_mm))
+    assert dice(anatomy.lungs(Volume(whole.hu, geometry)), truth(whole.geometry, thorax.lungs_mm)) >= 0.95
 
 
 def test_water_without_lungs_is_refused():
