@@ -193,7 +193,7 @@ def test_the_structure_set_can_be_written_for_the_planning_ct(written, result, c
     here = case.ct.geometry
     offsets = np.r_[0.0, np.cumsum(np.tile([2.5, 3.5], 38))]
     grid = Geometry((150, 110, 77), (2.3, 2.3, 3.0), here.origin_mm, here.direction, here.frame_of_reference, tuple(offsets))
-    planning = CtImage(Volume(np.full(grid.shape, -700, np.int16), grid), new_identity(grid))
+    planning = CtImage(Volume(np.full(grid.shape, -700, np.int16), grid), new_identity(grid, patient_id="RT4D-PHANTOM"))
     write_ct_series(planning, tmp_path / "planning")
     arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--recipe", QUICK, "--planning", tmp_path / "planning"]
     assert cli.run([str(part) for part in [*arguments, "--out", tmp_path / "out"]]) == 0
@@ -209,7 +209,7 @@ def test_the_structure_set_can_be_written_for_the_planning_ct(written, result, c
 
 def test_a_planning_ct_of_another_frame_is_refused(written, case, tmp_path, capsys):
     grid = replace(case.ct.geometry, frame_of_reference="1.2.3.4")
-    write_ct_series(CtImage(Volume(case.ct.reference.volume.hu, grid), new_identity(grid)), tmp_path / "planning")
+    write_ct_series(CtImage(Volume(case.ct.reference.volume.hu, grid), new_identity(grid, patient_id="RT4D-PHANTOM")), tmp_path / "planning")
     arguments = ["itv", written / "4dct", "--gtv", written / "gtv.dcm", "--planning", tmp_path / "planning", "--out", tmp_path / "out"]
     assert cli.run([str(part) for part in arguments]) == 2
     said = capsys.readouterr().err
