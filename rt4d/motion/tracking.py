@@ -207,11 +207,19 @@ class _Direction:
             return None
         if reference == self._ct.reference_label:
             return self._mask.crop(*region)
-        inside = np.roll(self._mask.inside, tuple(-n for n in shift[::-1]), axis=(0, 1, 2))
+        whole = self._mask.inside
+        inside = np.zeros_like(whole)
+        there, here = zip(*(_overlap(n, size) for n, size in zip(shift[::-1], whole.shape, strict=True)), strict=True)
+        inside[there] = whole[here]
         return Mask(inside, self._mask.geometry).crop(*region)
 
     def _prepared(self, label: str, box: Box) -> Volume:
         return jobs.prepared(self._ct[label].volume.crop(*box), self._recipe, soft_tissue_gain=self._gain)
+
+
+def _overlap(back: int, size: int) -> tuple[slice, slice]:
+    """Along one axis: where voxels that move back by so many come to lie, and which of them these are; the others leave the grid."""
+    return slice(max(-back, 0), max(size - max(back, 0), 0)), slice(max(back, 0), max(size - max(-back, 0), 0))
 
 
 def _reaching(whole: Geometry, region: Box, recipe: Recipe) -> Box:

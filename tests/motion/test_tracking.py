@@ -17,6 +17,7 @@ import rt4d
 from rt4d.errors import ContourError, GeometryError, InputError, RegistrationError
 from rt4d.motion import processes, read_recipe, track
 from rt4d.motion.quality import checks
+from rt4d.motion.tracking import _overlap
 from rt4d.phases import FourDCT, Phase
 from rt4d.resources import data_folder
 from rt4d.volumes import Mask, Volume
@@ -292,3 +293,11 @@ def test_an_uneven_grid_is_refused(small):
 
 def test_cores_are_those_this_process_may_use():
     assert 1 <= processes.cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("back", [-9, -3, 0, 2, 7, 9])
+def test_what_moves_out_of_the_grid_does_not_come_in_at_the_other_end(back):
+    there, here = _overlap(back, 7)
+    moved = np.zeros(7, int)
+    moved[there] = np.arange(1, 8)[here]
+    assert moved.tolist() == [n + back + 1 if 0 <= n + back < 7 else 0 for n in range(7)]
