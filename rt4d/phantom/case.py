@@ -17,7 +17,7 @@ from rt4d.errors import NotFoundError
 from rt4d.geometry import Floats, Geometry, Triple
 from rt4d.phantom.breathing import Breathing
 from rt4d.phantom.soft import Array
-from rt4d.phases import FourDCT, Phase
+from rt4d.phases import FourDCT, Phase, parse_label
 from rt4d.rois import Progress
 from rt4d.volumes import Mask, Volume
 
@@ -118,7 +118,7 @@ class Phantom:
         from rt4d.dicom.ct_writer import write_ct_series
 
         for number, phase in enumerate(self.ct, start=1):
-            told = f"{phase.percent:.1f}%" + {"In": " In", "Ex": " Ex", "": ""}[phase.label.lstrip("0123456789p")]
+            told = percentage_of(phase.label)
             write_ct_series(phase, folder / "4dct" / phase.label, series_description=told, image_comments=told, series_number=number)
             if progress is not None:
                 progress("writing", number, len(self.ct))
@@ -191,6 +191,12 @@ def box_in_phase(target: Target, motion: Breathing, label: str, geometry: Geomet
 def _names(names: Sequence[str]) -> list[str]:
     """GTV, GTV2, GTV3 … where names repeat."""
     return [name if names.index(name) == i else f"{name}{i + 1}" for i, name in enumerate(names)]
+
+
+def percentage_of(label: str) -> str:
+    """A phase as scanners write it, with as many decimals as its label has but one at least: '50.0%', '33.33% In'."""
+    percent, way = parse_label(label)
+    return f"{percent:.{1 if percent == round(percent, 1) else 2}f}% {way}".rstrip()
 
 
 def _rounded(point: Triple) -> list[float]:

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from rt4d.dicom.fourdct import read_4dct
+from rt4d.dicom.phase_labels import told_by_text
 from rt4d.errors import InputError
 from rt4d.images import read_mask
 from rt4d.phantom import Phantom, Tumour, make_4dct
+from rt4d.phantom.case import percentage_of
 from rt4d.phantom.generated import POSITIONS
+from rt4d.phantom.waveform import labels_of
+from rt4d.phases import label_of
 from tests.conftest import needs_program, rotation
 
 CENTRE = (-78.0, 18.0, -22.0)
@@ -134,6 +139,23 @@ def test_the_written_case_reads_back_as_it_was_made(case, tmp_path):
     assert truth["reference"] == "50"
     assert truth["tumours"][0]["volume_cm3"]["ITV"] == pytest.approx(case.itv.volume_cm3, abs=1e-3)
     assert (out / "gtv.dcm").is_file()
+
+
+@pytest.mark.parametrize("phases", [2, 3, 6, 7, 9, 10, 11, 12, 16, ("00Ex", "33p33In", "66p67Ex", "100In")])
+def test_what_is_written_of_a_phase_is_read_back_as_its_label(phases):
+    labels = labels_of(phases)
+    told = [told_by_text(percentage_of(label)) for label in labels]
+    assert [len(each) for each in told] == [1] * len(labels)
+    assert tuple(label_of(percent, way) for [(percent, way, _)] in told) == labels
+
+
+def test_a_phantom_of_three_phases_is_read_with_the_labels_of_its_truth(tmp_path):
+    tiny = {"size": (16, 16, 8), "spacing_mm": (4.0, 4.0, 6.0), "centre_mm": CENTRE, "phases": 3, "tumours": [Tumour(CENTRE, 16.0)]}
+    made = make_4dct(**tiny, amplitude_mm=(0.0, 1.0, 6.0))
+    out = made.write(tmp_path / "case")
+    read = read_4dct(out / "4dct", reference="33p33")
+    assert read.labels == made.ct.labels == ("00", "33p33", "66p67")
+    assert {path.name for path in (out / "truth").glob("gtv_*")} == {f"gtv_{label}.nii.gz" for label in read.labels}
 
 
 @needs_program("dciodvfy")
