@@ -1,6 +1,6 @@
 """CT Image Storage series out of a volume and its identity: generated phases, and average, MIP and minimum CTs.
 
-What is written: DICOM PS3.3 A.3 (CT Image IOD), one file per slice, explicit little endian, 16 bits. Text is UTF-8.
+What is written: DICOM PS3.3 A.3 (CT Image IOD), one file per slice, explicit little endian, 16 bits.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from rt4d import __version__
+from rt4d.dicom.object_file import position_reference, set_patient_and_study
 from rt4d.errors import InputError
 from rt4d.geometry import Geometry
 from rt4d.phases import CtImage, SeriesIdentity
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 IMPLEMENTATION_UID = generate_uid(entropy_srcs=["rt4d implementation"])
-EMPTY_IF_UNKNOWN = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
-"""What a CT must name even where it is empty (type 2)."""
 
 
 def write_ct_series(
@@ -52,9 +49,10 @@ def write_ct_series(
     if identity.frame_numbers is not None or len(set(identity.sop_instance_uids)) != geometry.size[2]:
         found = f"{len(set(identity.sop_instance_uids))} UIDs for {geometry.size[2]} slices"
         raise InputError("A series is written with one UID per slice", found=found, do="Make it a new identity with derived_identity or new_identity")
-    template = _template(image, intercept, stored.dtype)
+    description = (identity.series_description if series_description is None else series_description)[:64]
+    template = _template(image, intercept, stored.dtype, written=description + (image_comments or ""))
     template.ImageType = list(image_type)
-    template.SeriesDescription = (identity.series_description if series_description is None else series_description)[:64]
+    template.SeriesDescription = description
     template.SeriesNumber = series_number
     if image_comments:
         template.ImageComments = image_comments
@@ -124,10 +122,10 @@ def _stored(hu: npt.NDArray[np.generic], *, unsigned: bool) -> tuple[npt.NDArray
     return (whole if intercept == 0 else whole.astype(np.int32) - intercept).astype(kind, copy=False), intercept
 
 
-def _template(image: CtImage, intercept: int, kind: np.dtype[np.generic]) -> Dataset:
+def _template(image: CtImage, intercept: int, kind: np.dtype[np.generic], *, written: str) -> Dataset:
     """All that the slices of the series share."""
     dataset, now = Dataset(), datetime.now(UTC)
-    _set_patient(dataset, image.identity)
+    set_patient_and_study(dataset, image.identity, written=written)
     _set_frame(dataset, image)
     dataset.SeriesDate = dataset.ContentDate = dataset.AcquisitionDate = now.strftime("%Y%m%d")
     dataset.SeriesTime = dataset.ContentTime = dataset.AcquisitionTime = now.strftime("%H%M%S")
@@ -153,21 +151,10 @@ def _template(image: CtImage, intercept: int, kind: np.dtype[np.generic]) -> Dat
     return dataset
 
 
-def _set_patient(dataset: Dataset, identity: SeriesIdentity) -> None:
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in EMPTY_IF_UNKNOWN:
-        setattr(dataset, keyword, "")
-    for keyword, text in identity.patient.items():
-        if keyword != "SpecificCharacterSet":
-            setattr(dataset, keyword, text)
-    dataset.StudyInstanceUID = identity.study_uid
-
-
 def _set_frame(dataset: Dataset, image: CtImage) -> None:
     geometry, axes = image.geometry, image.geometry.matrix
     dataset.FrameOfReferenceUID = geometry.frame_of_reference or uid(f"{image.identity.series_uid} frame")
-    if "PositionReferenceIndicator" not in dataset:
-        dataset.PositionReferenceIndicator = ""
+    dataset.PositionReferenceIndicator = position_reference(image.identity)
     dataset.ImageOrientationPatient = [_ds(v) for v in (*axes[:, 0], *axes[:, 1])]
     dataset.PixelSpacing = [_ds(geometry.spacing_mm[1]), _ds(geometry.spacing_mm[0])]
     dataset.SliceThickness = _ds(geometry.spacing_mm[2])

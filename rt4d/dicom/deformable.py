@@ -31,6 +31,7 @@ from rt4d.dicom.object_file import (
     code,
     item,
     open_object,
+    position_reference,
     referenced_series,
     refusing,
     require_patient,
@@ -87,7 +88,7 @@ def write_grid(
     dataset.Laterality = ""
     dataset.ContentLabel, dataset.ContentDescription, dataset.ContentCreatorName = "DEFORMATION", label, ""
     dataset.FrameOfReferenceUID = registered.geometry.frame_of_reference
-    dataset.PositionReferenceIndicator = registered.identity.patient.get("PositionReferenceIndicator", "")
+    dataset.PositionReferenceIndicator = position_reference(registered.identity)
     stays, moves = _registration(registered, _BY_FRAME), _registration(source, _BY_CONTENT)
     moves.DeformableRegistrationGridSequence = Items([_grid(vectors_mm, geometry)])
     dataset.DeformableRegistrationSequence = Items([stays, moves])

@@ -109,6 +109,12 @@ def set_patient_and_study(dataset: Dataset, identity: SeriesIdentity, *, written
     dataset.StudyInstanceUID = identity.study_uid
 
 
+def position_reference(identity: SeriesIdentity) -> str:
+    """The CT's PositionReferenceIndicator, '' where it is malformed."""
+    value = identity.patient.get("PositionReferenceIndicator", "")
+    return value if _is_valid("PositionReferenceIndicator", value) else ""
+
+
 def set_series_and_equipment(dataset: Dataset, *, modality: str, description: str) -> None:
     """Give a dataset a series of its own, made by this version of rt4d, now."""
     now = datetime.now()  # noqa: DTZ005 - DICOM dates and times are local

@@ -16,7 +16,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from rt4d import __version__
 from rt4d.dicom.headers import quiet
-from rt4d.dicom.object_file import item, referenced_series, save_whole, set_patient_and_study, set_series_and_equipment
+from rt4d.dicom.object_file import item, position_reference, referenced_series, save_whole, set_patient_and_study, set_series_and_equipment
 from rt4d.dicom.structure_items import THERAPEUTIC_ROLES
 from rt4d.dicom.writable import require_writable
 from rt4d.phases import CtImage
@@ -67,7 +67,7 @@ def _segmentation(on: CtImage, rois: Sequence[Roi], label: str) -> Segmentation:
     )
     set_patient_and_study(made, on.identity, written="".join([label, *(roi.name + roi.description for roi in rois)]))
     set_series_and_equipment(made, modality="SEG", description=label)
-    made.PositionReferenceIndicator = on.identity.patient.get("PositionReferenceIndicator", "")
+    made.PositionReferenceIndicator = position_reference(on.identity)
     made.ReferencedSeriesSequence = [referenced_series(on.identity)]
     measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     measures.SpacingBetweenSlices = _decimals(on.geometry.spacing_mm[2:])[0]  # highdicom's would be that between the slices that hold voxels

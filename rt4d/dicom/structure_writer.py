@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
-from rt4d.dicom.object_file import refusing, save_whole, set_patient_and_study, set_series_and_equipment
+from rt4d.dicom.object_file import position_reference, refusing, save_whole, set_patient_and_study, set_series_and_equipment
 from rt4d.dicom.roi_names import Naming, named
 from rt4d.dicom.structure_adding import added_to, open_to_add
 from rt4d.dicom.structure_file import RT_STRUCTURE_SET
@@ -76,7 +76,7 @@ def _dataset(on: CtImage, rois: Sequence[Roi], label: str, *, smooth: bool) -> F
     set_patient_and_study(dataset, on.identity, written="".join([label, *(roi.name + roi.description for roi in rois)]))
     _structure_set(dataset, label)
     dataset.FrameOfReferenceUID = on.geometry.frame_of_reference
-    dataset.PositionReferenceIndicator = on.identity.patient.get("PositionReferenceIndicator", "")
+    dataset.PositionReferenceIndicator = position_reference(on.identity)
     dataset.ReferencedFrameOfReferenceSequence = Items([referenced_frame(on)])
     items = [roi_items(roi, on, number=number, observation=number, smooth=smooth) for number, roi in enumerate(rois, start=1)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = map(Items, zip(*items, strict=True))

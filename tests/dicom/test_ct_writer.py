@@ -51,6 +51,24 @@ def test_identity_and_comments_are_written(tmp_path):
     assert read.FrameOfReferenceUID == "1.2.3"
 
 
+def test_a_malformed_value_of_the_source_is_left_out_in_silence(tmp_path, caplog, recwarn):
+    image = image_on(Geometry((4, 3, 2), (1.0, 1.0, 3.0)))
+    odd = {"PatientBirthDate": "01/02/1950", "StudyDate": "yesterday", "PatientName": "X" * 80, "PositionReferenceIndicator": "P" * 80}
+    identity = replace(image.identity, patient=image.identity.patient | odd)
+    read = pydicom.dcmread(write_ct_series(CtImage(image.volume, identity), tmp_path)[0])
+    assert {read[keyword].value or "" for keyword in odd} == {""}
+    assert read.PatientID == "TEST-1"
+    assert not caplog.records
+    assert not recwarn.list, "what is wrong with it must not reach a log"
+
+
+def test_names_and_descriptions_come_back_whatever_their_letters(tmp_path):
+    image = image_on(Geometry((4, 3, 2), (1.0, 1.0, 3.0)))
+    identity = replace(image.identity, patient={"PatientName": "Müller^Änne", "SpecificCharacterSet": "ISO_IR 100"})
+    read = pydicom.dcmread(write_ct_series(CtImage(image.volume, identity), tmp_path, series_description="呼吸", image_comments="呼吸")[0])
+    assert (str(read.PatientName), read.SeriesDescription, read.ImageComments) == ("Müller^Änne", "呼吸", "呼吸")
+
+
 @needs_program("dciodvfy")
 @pytest.mark.parametrize("kind", [("ORIGINAL", "PRIMARY", "AXIAL"), ("DERIVED", "SECONDARY", "AXIAL")])
 @pytest.mark.parametrize("unsigned", [False, True])
