@@ -20,12 +20,16 @@ START, END = r"(?<![a-z0-9.,])", r"(?![a-z])"
 
 RANGE = re.compile(rf"{START}\d{{1,3}}(?:[.,]\d+)?\s*%?\s*(?:-|–|to|bis|\.\.+|…)\s*\d{{1,3}}(?:[.,]\d+)?\s*%", re.I)
 """'0-100%': the span of an average or of the gating window, not a phase."""
-_OTHER_WORDS = r"(?:asir(?:\W?v)?|safire|admire|idose\d?|aidr\w*|veo|blend\w*|fov|dose|zoom|scale|weight\w*)"
-OTHER_PERCENTAGE = (
-    re.compile(rf"{START}{_OTHER_WORDS}{END}[^\da-z%]{{0,3}}\d{{1,3}}(?:[.,]\d+)?\s*%", re.I),
-    re.compile(rf"\d{{1,3}}(?:[.,]\d+)?\s*%[^\da-z%]{{0,3}}{_OTHER_WORDS}{END}", re.I),
-)
-"""Iterative reconstruction strength, field of view, dose: percentages that are no phase."""
+NEGATIVE = re.compile(r"(?<![^\s=:;,(])[-−–]\d{1,3}(?:[.,]\d+)?\s*%")
+_TO, _VERTEBRA = r"\s*(?:[-–/]|to|bis)\s*", r"(?:[1-9]|1[0-2])"
+SPINE = re.compile(rf"(?<![a-z0-9])(?:[ctl]{_VERTEBRA}{_TO}[ctls]{_VERTEBRA}|t\d{{1,3}}{_TO}t\d{{1,3}}|t1[01]{_TO}1[12])(?![\d.,a-z%])", re.I)
+"""'T10-T12': a stretch of the spine; 'T00-T90' is the span of an average."""
+_OTHER_WORDS = r"(?:asir(?:\W?v)?|safire|admire|idose\d?|blend\w*|fov|dose|zoom|scale|weight\w*)"
+_OWN_NUMBER = r"[^\da-z%]{0,3}\d+(?:[.,]\d+)?(?![\d.,]|\s*[a-z])"
+OTHER_PERCENTAGE_AFTER = re.compile(rf"{START}{_OTHER_WORDS}{END}[^\da-z%]{{0,3}}\d{{1,3}}(?:[.,]\d+)?\s*%", re.I)
+OTHER_PERCENTAGE_BEFORE = re.compile(rf"\d{{1,3}}(?:[.,]\d+)?\s*%[^\da-z%]{{0,3}}{_OTHER_WORDS}{END}(?!{_OWN_NUMBER})", re.I)
+"""Iterative reconstruction strength, field of view, dose: percentages that are no phase. One before the word is a phase where the word has a number
+of its own ('50% SAFIRE 3'), and where the text says phase ('T=40% ASIR')."""
 
 CLEAR = tuple(
     re.compile(pattern, re.I)
@@ -41,11 +45,11 @@ BARE = re.compile(r"(?<![a-z0-9])t[_ ]?(?P<percent>\d{2}|100)(?![\d.,a-z])", re.
 """'T00' … 'T90' without a percent sign."""
 
 KINDS = tuple(
-    (kind, re.compile(rf"(?<![a-z])(?:{words})(?![a-z])", re.I))
+    (kind, re.compile(rf"(?:(?<![a-z])|(?<=4d)|(?<=4dct))(?:{words})(?![a-z])", re.I))
     for kind, words in (
         ("minip", r"min[\s_-]*ip|mnip|min(?:imum)?[\s_-]*int\w*"),
         ("mip", r"mip|max[\s_-]*ip|max(?:imum)?[\s_-]*int\w*"),
-        ("average", r"av[eg]|avg|averaged?|aip|mean|mittel\w*|moyenne|un[\s_-]?(?:tagged|gated|sorted)"),
+        ("average", r"ave|avg[a-z]*|average[a-z]*|(?:av|ave|average|mean)[\s_-]*ip|aip|mean|mittel\w*|moyenne|un[\s_-]?(?:tagged|gated|sorted)"),
     )
 )
 IMAGE_TYPES = {
@@ -54,6 +58,8 @@ IMAGE_TYPES = {
     **dict.fromkeys(("MINIP", "MIN_IP", "MINIMUM"), "minip"),
 }
 STRONG, WEAK = 2, 1
+_GAP = " | "
+"""Stands where something was that is no phase, so that what stood on both sides of it does not become one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,9 @@ def told_by_text(text: str) -> tuple[tuple[float, str, int], ...]:
 
 @lru_cache(maxsize=4096)
 def _told_by_text(text: str) -> tuple[tuple[float, str, int], ...]:
-    rest = RANGE.sub(" ", text)
-    for other in OTHER_PERCENTAGE:
-        rest = other.sub(" ", rest)
+    rest = text
+    for other in (RANGE, NEGATIVE, SPINE, OTHER_PERCENTAGE_AFTER):
+        rest = other.sub(_GAP, rest)
     clear = {told for pattern in CLEAR for match in pattern.finditer(rest) if (told := _phase(match, STRONG))}
     percents = {percent for percent, _, _ in clear}
     with_way = {told for told in clear if told[1]}
@@ -87,6 +93,7 @@ def _told_by_text(text: str) -> tuple[tuple[float, str, int], ...]:
         clear = with_way  # 'Gated, 40% Ex' is found with and without its way
     if clear:
         return tuple(sorted(clear))
+    rest = OTHER_PERCENTAGE_BEFORE.sub(_GAP, rest)
     plain = {told for match in PLAIN.finditer(rest) if (told := _phase(match, STRONG))}
     bare = {told for match in BARE.finditer(rest) if (told := _phase(match, WEAK))}
     return tuple(sorted(plain or bare))
@@ -123,9 +130,12 @@ def told_by(one: Slice) -> tuple[Told, ...]:
 def agreed(told: Sequence[Told], *, where: str) -> Told | None:
     """The phase on which all sources of one image agree, None where none tells any; a contradiction is refused, naming both sources.
 
-    A source that tells the way of breathing adds it to one that does not.
+    A source that tells the way of breathing adds it to one that does not. Bare labels alone that contradict each other tell none: 'T10', 'T12' may
+    be vertebrae.
     """
     if not told:
+        return None
+    if all(one.strength == WEAK for one in told) and len({one.percent for one in told}) > 1:
         return None
     first = told[0]
     for other in told[1:]:

@@ -32,6 +32,16 @@ from rt4d.errors import PhaseError
         ("T=20% ASIR 30%", 20, ""),
         ("100% FOV T=30%", 30, ""),
         ("40% iDose4", None, ""),
+        ("40% ASIR", None, ""),
+        ("40% ASIR 3mm", None, ""),
+        ("50% AIDR 3D", 50, ""),
+        ("AIDR 3D 50%", 50, ""),
+        ("50% SAFIRE 3", 50, ""),
+        ("0% ASIR 40%", 0, ""),
+        ("T=0% ASIR 40", 0, ""),
+        ("T=0%, FOV 50", 0, ""),
+        ("T=40% ASIR", 40, ""),
+        ("Thorax - 50%", 50, ""),
         ("CT-50%", 50, ""),
         ("4DCT_phase_50%", 50, ""),
         ("RESP_50%_2.0_I31f", 50, ""),
@@ -43,7 +53,7 @@ def test_what_vendors_write_tells_the_phase(text, percent, way):
     assert told_by_text(text) == expected
 
 
-@pytest.mark.parametrize(("text", "percent"), [("Thorax 4D T00", 0), ("T90", 90), ("4D_T_50", 50), ("T100", 100)])
+@pytest.mark.parametrize(("text", "percent"), [("Thorax 4D T00", 0), ("T90", 90), ("4D_T_50", 50), ("T100", 100), ("4D C1-T50", 50)])
 def test_a_bare_t_tells_the_phase_weakly(text, percent):
     assert told_by_text(text) == ((percent, "", WEAK),)
 
@@ -53,6 +63,7 @@ def test_a_bare_t_tells_the_phase_weakly(text, percent):
     [
         "", "B40f", "120kV", "kernel B40f", "I70f 3", "100% FOV", "FOV 100%", "AVE 0-100%", "0%-100%", "0 - 90 %", "ASiR-V 50%", "SAFIRE: 30%",
         "Thorax 3.0 B30f", "T1", "T2 SAG", "T100C", "150%", "CT THORAX W/O", "dose 80%", "T0 5mm", "0-100% AVE", "Average 20% to 80%",
+        "-10%", "4D -10%", "T=-10%", "CT spine T10-T12", "T1-L5", "T10 - T12", "T11-12", "Th10-Th12", "T10/T12", "C5-T10", "T0-T90",
     ],
 )  # fmt: skip
 def test_false_friends_tell_no_phase(text):
@@ -69,7 +80,9 @@ def test_a_text_that_means_two_phases_gives_both():
         ("AVE 0-100%", "average"), ("Ave-IP", "average"), ("4D AVG", "average"), ("AIP", "average"), ("50% MIP", "mip"), ("MIP 5mm", "mip"),
         ("MinIP", "minip"), ("Min IP", "minip"), ("untagged", "average"), ("CT_AVERAGE_4D", "average"), ("Mittelwert", "average"),
         ("maximum intensity", "mip"), ("minimum intensity projection", "minip"), ("Thorax 50%", ""), ("wave", ""), ("CHIP", ""),
-        ("Thorax mid vent", ""),
+        ("Thorax mid vent", ""), ("AvgIP", "average"), ("AveIP 100%", "average"), ("AV-IP", "average"), ("Mean IP", "average"),
+        ("Average_IP", "average"), ("4DAVG", "average"), ("4DCTAve", "average"), ("4DMIP", "mip"), ("AVGCT", "average"), ("Avenue", ""),
+        ("AV fistula", ""),
     ],
 )  # fmt: skip
 def test_reconstructions_over_several_phases_are_told(text, kind):
@@ -93,6 +106,12 @@ def test_sources_that_contradict_each_other_are_named():
         agreed([Told(30, "", "A '30%'", STRONG), Told(40, "", "B '40%'", STRONG)], where="a.dcm")
     with pytest.raises(PhaseError, match="contradicts"):
         agreed([Told(30, "In", "A", STRONG), Told(30, "Ex", "B", STRONG)], where="a.dcm")
+
+
+def test_bare_labels_that_contradict_each_other_tell_nothing():
+    assert agreed([Told(10, "", "A 'T10'", WEAK), Told(20, "", "B 'T20'", WEAK)], where="a.dcm") is None
+    with pytest.raises(PhaseError, match="contradicts"):
+        agreed([Told(10, "", "A '10%'", STRONG), Told(20, "", "B 'T20'", WEAK)], where="a.dcm")
 
 
 def test_phases_run_by_percent_or_from_the_highest_inhalation_out_and_in_again():
