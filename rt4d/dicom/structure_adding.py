@@ -19,7 +19,7 @@ from pydicom.uid import UID, generate_uid
 
 from rt4d import __version__
 from rt4d.dicom.object_file import code, item, refusing, require_patient, text
-from rt4d.dicom.structure_file import RT_STRUCTURE_SET, items, open_rtstruct, summarise_rtstruct
+from rt4d.dicom.structure_file import RT_STRUCTURE_SET, items, listed_images, open_rtstruct, summarise_rtstruct
 from rt4d.dicom.structure_items import referenced_frame, referenced_series, referenced_study, roi_items
 from rt4d.errors import ContourError
 from rt4d.phases import CtImage
@@ -67,7 +67,7 @@ def open_to_add(path: str | Path, *, on: CtImage) -> Existing:
             names=summary.names,
             last_roi=max((_last(read, *each) for each in zip(_SEQUENCES, _NUMBERS, strict=True)), default=0),
             last_observation=_last(read, "RTROIObservationsSequence", "ObservationNumber"),
-            has_images=set(on.identity.sop_instance_uids) <= set(summary.referenced_sop_uids),
+            has_images=set(on.identity.sop_instance_uids) <= {uid for images in listed_images(read).values() for uid, _ in images},
             characters=text(read, "SpecificCharacterSet"),
         )
 

@@ -5,8 +5,9 @@ Reads DICOM RT Structure Set Storage (PS3.3 A.19, C.8.8.5, C.8.8.6, C.8.8.8) as 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ RT_STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.481.3"
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contours that bound an area. The standard wants the holes of the former drawn as keyholes (PS3.3 C.8.8.6.3); planning systems write them as
 contours of their own all the same, so both are filled even-odd."""
+
+Image = tuple[str, int]
+"""SOPInstanceUID, and the number of a frame from 1; 0 where none is said."""
 
 _CONTOUR_DATA = Tag("ContourData")
 
@@ -46,13 +50,18 @@ class RoiSummary:
 
 @dataclass(frozen=True, slots=True)
 class StructureSetSummary:
-    """A structure set in brief. written_by: manufacturer and model. notes: what is odd about it. It holds nothing of the patient."""
+    """A structure set in brief. written_by: manufacturer and model. notes: what is odd about it. It holds nothing of the patient.
+
+    referenced_*: what it was drawn on; where it lists several series, those of them whose images its contours name. referenced_frames: of enhanced
+    multi-frame images (SOPInstanceUID, frame number from 1), empty where it names no frames.
+    """
 
     label: str
     rois: tuple[RoiSummary, ...]
     frames_of_reference: tuple[str, ...] = ()
     referenced_series_uids: tuple[str, ...] = ()
     referenced_sop_uids: tuple[str, ...] = ()
+    referenced_frames: tuple[Image, ...] = ()
     sop_instance_uid: str = ""
     series_uid: str = ""
     study_uid: str = ""
@@ -148,7 +157,8 @@ def _summary(dataset: Dataset) -> StructureSetSummary:
         rois=rois,
         frames_of_reference=tuple(dict.fromkeys([*named, *frames])),
         referenced_series_uids=tuple(series),
-        referenced_sop_uids=tuple(images),
+        referenced_sop_uids=tuple(dict.fromkeys(uid for uid, _ in images)),
+        referenced_frames=tuple((uid, number) for uid, number in images if number),
         sop_instance_uid=text(dataset, "SOPInstanceUID"),
         series_uid=text(dataset, "SeriesInstanceUID"),
         study_uid=text(dataset, "StudyInstanceUID"),
@@ -180,27 +190,58 @@ def _rois(dataset: Dataset, frames: list[str]) -> tuple[tuple[RoiSummary, ...], 
     return tuple(rois), tuple(notes)
 
 
-def _references(dataset: Dataset) -> tuple[list[str], list[str], list[str]]:
-    """The frames of reference, series and images that a structure set says it was drawn on, each once."""
-    frames: dict[str, None] = {}
-    series: dict[str, None] = {}
-    images: dict[str, None] = {}
+def listed_images(dataset: Dataset) -> dict[str, list[Image]]:
+    """The images of each series in the list of what the structure set was drawn on (Referenced Frame of Reference Sequence)."""
+    listed: dict[str, list[Image]] = {}
     for frame in items(dataset, "ReferencedFrameOfReferenceSequence"):
-        frames[text(frame, "FrameOfReferenceUID")] = None
         for study in items(frame, "RTReferencedStudySequence"):
             for one in items(study, "RTReferencedSeriesSequence"):
-                series[text(one, "SeriesInstanceUID")] = None
-                images.update(dict.fromkeys(_images(one)))
+                listed.setdefault(text(one, "SeriesInstanceUID"), []).extend(_images(one))
+    return listed
+
+
+def _references(dataset: Dataset) -> tuple[list[str], list[str], list[Image]]:
+    """The frames of reference, series and images that a structure set says it was drawn on, each once.
+
+    Some systems list series that were only open beside: of several those count whose images the contours themselves name.
+    """
+    frames = dict.fromkeys(text(frame, "FrameOfReferenceUID") for frame in items(dataset, "ReferencedFrameOfReferenceSequence"))
     if not frames:
         frames[text(dataset, "FrameOfReferenceUID")] = None
-    for roi in items(dataset, "ROIContourSequence") if not images else []:
+    listed = listed_images(dataset)
+    images = [image for one in listed.values() for image in one]
+    if not images:
+        images = [(uid, number) for uid, numbers in _of_contours(dataset).items() for number in numbers]
+    elif len(listed) > 1 or len(images) == 1:  # only then, for there may be thousands of contours
+        by_contours = _of_contours(dataset)
+        named = {series: found for series, one in listed.items() if (found := _named(one, by_contours))}
+        listed, images = (named, [image for one in named.values() for image in one]) if named else (listed, images)
+    return [uid for uid in frames if uid], [uid for uid in listed if uid], list(dict.fromkeys(image for image in images if image[0]))
+
+
+def _of_contours(dataset: Dataset) -> dict[str, dict[int, None]]:
+    """The images that contours name, and of each the frames in the order of the file."""
+    found: dict[str, dict[int, None]] = {}
+    for roi in items(dataset, "ROIContourSequence"):
         for contour in items(roi, "ContourSequence"):
-            images.update(dict.fromkeys(_images(contour)))
-    return [uid for uid in frames if uid], [uid for uid in series if uid], [uid for uid in images if uid]
+            for uid, number in _images(contour):
+                found.setdefault(uid, {})[number] = None
+    return found
 
 
-def _images(item: Dataset) -> Iterator[str]:
-    return (text(image, "ReferencedSOPInstanceUID") for image in items(item, "ContourImageSequence"))
+def _named(listed: Iterable[Image], by_contours: Mapping[str, Iterable[int]]) -> list[Image]:
+    """Those of the listed images that contours name; where the list means a whole image, the frames of it that they name."""
+    found: list[Image] = []
+    for uid, number in listed:
+        numbers = sorted(by_contours.get(uid, ()))
+        found += [(uid, each) for each in numbers] if not number else [(uid, number)] if {0, number} & {*numbers} else []
+    return found
+
+
+def _images(item: Dataset) -> Iterator[Image]:
+    for image in items(item, "ContourImageSequence"):
+        uid, numbers = text(image, "ReferencedSOPInstanceUID"), re.findall(r"\d+", text(image, "ReferencedFrameNumber"))
+        yield from ((uid, int(number)) for number in numbers or ["0"])
 
 
 def _number(item: Dataset, keyword: str) -> int | None:

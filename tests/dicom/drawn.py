@@ -112,6 +112,21 @@ def structure_set(
     return dataset
 
 
+def listing_another(dataset: FileDataset, other: CtImage) -> FileDataset:
+    """The structure set with a second series in its list of references."""
+    listed = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
+    more = structure_set(other).ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+    listed.insert(0, more)
+    return dataset
+
+
+def referring(dataset: FileDataset, *uids: str) -> FileDataset:
+    """The structure set whose first ROI has contours that name these images, in turn."""
+    for contour, uid in zip(dataset.ROIContourSequence[0].ContourSequence, uids, strict=True):
+        contour.ContourImageSequence = Items([_image(uid)])
+    return dataset
+
+
 def saved(dataset: FileDataset, path: Path) -> Path:
     dataset.save_as(path, enforce_file_format=True)
     return path

@@ -26,7 +26,21 @@ from rt4d.phases import CtImage
 from rt4d.rois import Roi
 from rt4d.volumes import Mask
 from tests.conftest import needs_program
-from tests.dicom.drawn import FRAME, PATIENT, Drawn, box, ct_image, grid, polygon, saved, structure_set, without_uids, write_ct
+from tests.dicom.drawn import (
+    FRAME,
+    PATIENT,
+    Drawn,
+    box,
+    ct_image,
+    grid,
+    listing_another,
+    polygon,
+    referring,
+    saved,
+    structure_set,
+    without_uids,
+    write_ct,
+)
 
 SEQUENCES = ("StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence")
 
@@ -214,6 +228,14 @@ def test_images_that_the_source_does_not_reference_are_added(tmp_path: Path, ct:
     assert set(ct.identity.sop_instance_uids) < set(summary.referenced_sop_uids)
     assert summary.frames_of_reference == (FRAME,)
     assert_rest_untouched(existing, path)
+
+
+def test_a_series_that_the_source_lists_is_not_listed_twice_where_its_contours_name_another(tmp_path: Path, ct: CtImage) -> None:
+    other = ct_image(grid())
+    dataset = referring(listing_another(drawn_set(ct), other), *other.identity.sop_instance_uids[2:4])
+    path = write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[block(ct)], into=saved(dataset, tmp_path / "there.dcm"))
+    listed = pydicom.dcmread(path).ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
+    assert [len(series.ContourImageSequence) for study in listed for series in study.RTReferencedSeriesSequence] == [8, 8]
 
 
 def test_approval_and_signature_do_not_pass_to_what_was_added(tmp_path: Path, ct: CtImage) -> None:

@@ -11,12 +11,26 @@ import pytest
 from pydicom.dataset import Dataset
 
 import rt4d
-from rt4d.dicom.structures import read_rtstruct, summarise_rtstruct
+from rt4d.dicom.structures import read_rtstruct, summarise_rtstruct, write_rtstruct
 from rt4d.errors import ContourError, DicomError, NotFoundError
 from rt4d.phases import CtImage, SeriesIdentity
 from rt4d.volumes import Volume
 from tests.conftest import POSES
-from tests.dicom.drawn import FRAME, PATIENT, Drawn, box, ct_image, grid, polygon, saved, structure_set, without_uids
+from tests.dicom.drawn import (
+    FRAME,
+    PATIENT,
+    Drawn,
+    ball,
+    box,
+    ct_image,
+    grid,
+    listing_another,
+    polygon,
+    referring,
+    saved,
+    structure_set,
+    without_uids,
+)
 
 
 @pytest.fixture
@@ -102,6 +116,29 @@ def test_another_frame_of_reference_or_none_is_refused_naming_both_unless_told(t
     assert told["GTV"].inside.sum() == 24
     assert "because told so" in told.notes[0]
     assert FRAME in told.notes[0]
+
+
+def test_of_several_series_in_the_list_those_that_the_contours_name_were_drawn_on(ct: CtImage) -> None:
+    other, mine = ct_image(grid()), ct.identity.sop_instance_uids
+    dataset = listing_another(structure_set(ct, Drawn("GTV", a_box(ct))), other)
+    both = summarise_rtstruct(dataset)
+    assert both.referenced_series_uids == (other.identity.series_uid, ct.identity.series_uid)
+    summary = summarise_rtstruct(referring(dataset, mine[2], mine[3]))
+    assert (summary.referenced_series_uids, summary.referenced_sop_uids) == ((ct.identity.series_uid,), mine[2:4])
+    unknown = summarise_rtstruct(referring(dataset, "1.2.3", "1.2.4"))
+    assert unknown.referenced_sop_uids == both.referenced_sop_uids, "images that the list does not know decide nothing"
+
+
+def test_with_one_series_in_the_list_its_images_count_whatever_the_contours_name(ct: CtImage) -> None:
+    mine = ct.identity.sop_instance_uids
+    assert summarise_rtstruct(referring(structure_set(ct, Drawn("GTV", a_box(ct))), mine[2], mine[3])).referenced_sop_uids == mine
+
+
+def test_the_frames_that_a_structure_set_references_are_told(tmp_path: Path) -> None:
+    ct = ct_image(grid(), multi_frame=True)
+    write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=[ball(ct)])
+    uid = ct.identity.sop_instance_uids[0]
+    assert summarise_rtstruct(tmp_path / "RS.dcm").referenced_frames == tuple((uid, n) for n in range(1, 9))
 
 
 def test_a_frame_that_stands_only_at_the_top_of_the_file_counts(tmp_path: Path, ct: CtImage) -> None:
