@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.charset import decode_bytes
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -47,8 +47,9 @@ def first_text(places: Sequence[Dataset], tag: int) -> str:
     """The text of the first that is not empty; of binary integers, their decimal text."""
     for place in places:
         if raw := raw_bytes(place, tag):
-            converted = isinstance(place.get_item(tag), DataElement)
-            return str(int.from_bytes(raw, "little")) if tag == TEMPORAL_POSITION_INDEX and not converted else latin(raw)
+            element: Any = place.get_item(tag)
+            binary = tag == TEMPORAL_POSITION_INDEX and isinstance(element, RawDataElement)
+            return str(int.from_bytes(raw, "little" if element.is_little_endian else "big")) if binary else latin(raw)
     return ""
 
 
@@ -56,8 +57,9 @@ def first_float(places: Sequence[Dataset], tag: int) -> float | None:
     """The first floating point number (VR FL or FD, or text where a writer chose so)."""
     for place in places:
         raw = raw_bytes(place, tag)
-        if len(raw) in (4, 8) and not isinstance(place.get_item(tag), DataElement):
-            return float(struct.unpack("<f" if len(raw) == 4 else "<d", raw)[0])
+        element: Any = place.get_item(tag)
+        if len(raw) in (4, 8) and isinstance(element, RawDataElement) and element.VR not in ("DS", "IS", "LO", "SH"):
+            return float(struct.unpack(("<" if element.is_little_endian else ">") + ("f" if len(raw) == 4 else "d"), raw)[0])
         if raw:
             return number_of(latin(raw))
     return None
