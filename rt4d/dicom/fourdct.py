@@ -33,8 +33,8 @@ def read_4dct(
 
     reference: a label ('50', '30In') or a percentage; without it the 50 % phase. Averages and projections, other series and structure
     sets are left out, and `notes` says which. Values are Hounsfield units, int16, padding and all below −1024 as −1024. Refused, naming
-    files: phases not told or contradictory, two 4D-CTs, two patients, unequal grids, missing or doubled slices, a tilted gantry, files
-    that are cut off.
+    files: phases not told or contradictory, two 4D-CTs, two patients or patient positions, unequal grids, missing or doubled slices, a
+    tilted gantry, values that are no Hounsfield units, files without UIDs or that are cut off.
     """
     contents = read_folder(folder, progress=progress, workers=workers)
     slices = require_ct(contents)

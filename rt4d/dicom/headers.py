@@ -65,7 +65,7 @@ _SPECIFIC = [
     *PATIENT_TAGS.values(), *ELSCINT_TEXTS.keys(), *ELSCINT_TEXTS.values(), SHARED_GROUPS, FRAME_GROUPS,
     0x00080008, 0x00080016, 0x00080018, 0x00080060, 0x0008103E, 0x00180050, 0x00185100, 0x0020000D, 0x0020000E, 0x00200011, 0x00200032,
     0x00200037, 0x00200052, 0x00200100, 0x00200105, 0x00204000, 0x00209128, 0x00209245, 0x00280002, 0x00280004, 0x00280008, 0x00280010,
-    0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00281052, 0x00281053, 0x00209253,
+    0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00280120, 0x00281052, 0x00281053, 0x00281054, 0x00209253,
 ]  # fmt: skip
 _UNREADABLE = (
     InvalidDicomError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, NameError, ArithmeticError, NotImplementedError,
@@ -155,8 +155,9 @@ class Slice:
     column: Triple | None
     spacing_mm: tuple[float, float] | None
     thickness_mm: float | None
-    slope: float
-    intercept: float
+    slope: float | None
+    intercept: float | None
+    rescale_type: str
     image_type: tuple[str, ...]
     texts: tuple[tuple[str, str], ...]
     nominal_percent: float | None
@@ -334,8 +335,9 @@ def _slice(file: DicomFile, frame: int | None, places: Sequence[Dataset], texts:
         column=(axes[3], axes[4], axes[5]) if axes else None,
         spacing_mm=(spacing[1], spacing[0]) if spacing else None,
         thickness_mm=number_of(first_text(places, 0x00180050)),
-        slope=1.0 if slope is None else slope,
-        intercept=0.0 if intercept is None else intercept,
+        slope=slope,
+        intercept=intercept,
+        rescale_type=first_text(places, 0x00281054).upper(),
         image_type=image_type,
         texts=texts,
         nominal_percent=first_float([*respiration, *places], 0x00209245),

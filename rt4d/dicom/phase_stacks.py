@@ -23,6 +23,7 @@ def stack_phases(grouping: Grouping) -> Stacks:
         stacks[label] = stack(slices, what=f"phase {label}")
         require_no_gap(*stacks[label], what=f"phase {label}")
     _require_one_frame(stacks)
+    _require_one_position(stacks)
     _require_one_grid(stacks)
     first = next(iter(stacks.values()))[0]
     return {label: (first, ordered) for label, (_, ordered) in stacks.items()}
@@ -38,6 +39,21 @@ def _require_one_frame(stacks: Stacks) -> None:
                 where=f"{one.name} and {other.name}",
                 expected=expected or "none",
                 found=found or "none",
+                do="Keep one 4D-CT, from one scan, in the folder",
+            )
+
+
+def _require_one_position(stacks: Stacks) -> None:
+    """One patient position in all phases that name one: head first beside feet first is another setup, or a wrong header."""
+    named = {label: ordered[0] for label, (_, ordered) in stacks.items() if ordered[0].file.patient_position}
+    for label, other in named.items():
+        first, one = next(iter(named.items()))
+        if other.file.patient_position != one.file.patient_position:
+            raise PhaseError(
+                f"Phases {first} and {label} were taken in different patient positions",
+                where=f"{one.name} and {other.name}",
+                expected=one.file.patient_position,
+                found=other.file.patient_position,
                 do="Keep one 4D-CT, from one scan, in the folder",
             )
 

@@ -27,6 +27,8 @@ LOWEST_HU = -1024
 """What lies outside the scanner's circle is stored as −2000, −3024 and the like: it becomes this, as does all below it."""
 PADDING_ABOVE_HU = 3000
 """A PixelPaddingValue that would be tissue is not believed: some archives declare 0 or 1024, which voxels of water have too."""
+OTHER_UNITS = ("OD", "MGML", "Z_EFF", "ED", "EDW", "PCT")
+"""Rescale types by which a CT says that it holds something else (PS3.3 C.11.1.1.2). US, unspecified, and words of vendors do not say so."""
 MOST_COLUMNS, MOST_BYTES = 8192, 2 << 30
 """No CT has more; what a broken header says of compressed pixels must not take the machine's memory."""
 _UNDECODABLE = (
@@ -37,8 +39,9 @@ _UNDECODABLE = (
 
 
 def require_readable(slices: Sequence[Slice]) -> None:
-    """Refuse, by name, images whose pixels are no CT's or whose file ends before they do."""
+    """Refuse, by name, images whose pixels are no CT's, do not say how they become Hounsfield units, or whose file ends before they do."""
     for one in slices:
+        _require_hounsfield(one)
         pixels = one.file.pixels
         if pixels is None:
             raise DicomError("An image holds no pixels", where=one.name, do="The file is cut off: copy or export it again")
@@ -56,6 +59,30 @@ def require_readable(slices: Sequence[Slice]) -> None:
             )
         if pixels.is_native and pixels.length < needed:
             raise DicomError("An image holds too few pixels", where=one.file.name, expected=f"{needed} bytes", found=f"{pixels.length}")
+
+
+def _require_hounsfield(one: Slice) -> None:
+    for expected, found, fine in (
+        ("RescaleIntercept", "none, or no usable number", one.intercept is not None),
+        ("RescaleSlope", "none, or no usable number", one.slope is not None),
+        ("RescaleSlope above 0", f"{one.slope or 0:g}", (one.slope or 0) > 0),
+        ("RescaleType HU", one.rescale_type, one.rescale_type not in OTHER_UNITS),
+    ):
+        if not fine:
+            raise DicomError(
+                "The pixels of an image do not become Hounsfield units",
+                where=one.name,
+                expected=expected,
+                found=found,
+                do="Export the series again, from the scanner or the archive; units are not guessed",
+            )
+
+
+def _rescaling(one: Slice) -> tuple[float, float]:
+    """Slope and intercept; `require_readable` has seen to it that there are both."""
+    assert one.slope is not None
+    assert one.intercept is not None
+    return one.slope, one.intercept
 
 
 def _oddity(pixels: PixelLayout) -> tuple[str, object] | None:
@@ -131,7 +158,8 @@ def _fill_decoded(targets: Sequence[Target], pixels: PixelLayout) -> None:
         raise _undecodable(first)
     for one, out in targets:
         hu = frames[(one.frame or 1) - 1].astype(np.float64)
-        padded = hu == (pixels.padding or 0) * one.slope + one.intercept if _padding_counts(one, pixels) else None
+        slope, intercept = _rescaling(one)
+        padded = hu == (pixels.padding or 0) * slope + intercept if _padding_counts(one, pixels) else None
         _store(hu, padded, one, out)
 
 
@@ -164,16 +192,17 @@ def to_hu(raw: npt.NDArray[np.integer], one: Slice, pixels: PixelLayout, out: Hu
 
     With slope 1 and an integer intercept the sum is exact modulo 2¹⁶, so it is done in place once the extremes are known to fit.
     """
+    slope, intercept = _rescaling(one)
     padded = raw == pixels.padding if _padding_counts(one, pixels) else None
     raw = _within_bits_stored(raw, pixels)
-    if padded is None and raw.itemsize == 2 and one.slope == 1 and one.intercept.is_integer() and abs(one.intercept) < 2**15:
-        low, high = int(raw.min()) + int(one.intercept), int(raw.max()) + int(one.intercept)
+    if padded is None and raw.itemsize == 2 and slope == 1 and intercept.is_integer() and abs(intercept) < 2**15:
+        low, high = int(raw.min()) + int(intercept), int(raw.max()) + int(intercept)
         if low >= -(2**15) and high < 2**15:
-            np.add(raw.view(np.int16), np.int16(one.intercept), out=out)
+            np.add(raw.view(np.int16), np.int16(intercept), out=out)
             if low < LOWEST_HU:
                 np.maximum(out, np.int16(LOWEST_HU), out=out)
             return
-    _store(raw * one.slope + one.intercept, padded, one, out)
+    _store(raw * slope + intercept, padded, one, out)
 
 
 def _within_bits_stored(raw: npt.NDArray[np.integer], pixels: PixelLayout) -> npt.NDArray[np.integer]:
@@ -192,8 +221,9 @@ def _padding_counts(one: Slice, pixels: PixelLayout) -> bool:
     if pixels.padding is None:
         return False
     limit = 1 << (pixels.bits_stored - 1 if pixels.is_signed else pixels.bits_stored)
+    slope, intercept = _rescaling(one)
     outside_bits = not (-limit if pixels.is_signed else 0) <= pixels.padding < limit
-    return outside_bits or pixels.padding * one.slope + one.intercept >= PADDING_ABOVE_HU
+    return outside_bits or pixels.padding * slope + intercept >= PADDING_ABOVE_HU
 
 
 def _store(hu: npt.NDArray[np.floating], padded: npt.NDArray[np.bool_] | None, one: Slice, out: Hu) -> None:

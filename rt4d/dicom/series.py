@@ -23,7 +23,7 @@ def read_ct(folder: str | Path, *, series_uid: str | None = None, progress: Prog
 
     Everything else in the folder (structure sets, scouts) is passed over. Slices at uneven distances keep their own positions. Values
     are Hounsfield units, int16, padding and all below −1024 as −1024. Refused, by file name: no or several series, slices that are no
-    stack, files that are cut off.
+    stack, values that are no Hounsfield units, files without UIDs or that are cut off.
     """
     contents = read_folder(folder, progress=progress)
     by_series = group_by_series(s for s in require_ct(contents) if kind_of(s) != "localizer")
@@ -90,13 +90,14 @@ def require_one_patient(slices: Sequence[Slice]) -> None:
 def identity_of(ordered: Sequence[Slice]) -> SeriesIdentity:
     """The DICOM identity of a stack; the patient's attributes are those of the first file that names one."""
     file = ordered[0].file
+    naming = next((one.file for one in ordered if any(one.file.patient_key)), file)
     return SeriesIdentity(
         study_uid=file.study_uid,
         series_uid=file.series_uid,
         sop_class_uid=file.sop_class_uid,
         sop_instance_uids=tuple(one.file.sop_uid for one in ordered),
         frame_numbers=None if ordered[0].frame is None else tuple(one.frame or 1 for one in ordered),
-        patient=file.patient,
+        patient=naming.patient,
         series_description=file.series_description,
         patient_position=file.patient_position,
     )

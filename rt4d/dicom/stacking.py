@@ -89,6 +89,7 @@ def require_no_gap(geometry: Geometry, ordered: Sequence[Slice], *, what: str) -
 
 def _require_complete(slices: Sequence[Slice], what: str) -> None:
     for one in slices:
+        _require_identified(one, what)
         if one.file.pixels is None:
             raise DicomError(f"An image of {what} holds no pixels", where=one.name, do="The file is cut off: copy or export it again")
         for name, value in (
@@ -104,6 +105,20 @@ def _require_complete(slices: Sequence[Slice], what: str) -> None:
                     found="none, or no usable numbers",
                     do="Export the series again; a slice's position is not guessed",
                 )
+
+
+def _require_identified(one: Slice, what: str) -> None:
+    """Refuse an image without the UIDs by which structure sets and other objects refer to it."""
+    file = one.file
+    for keyword, uid in (("SOPInstanceUID", file.sop_uid), ("SeriesInstanceUID", file.series_uid), ("StudyInstanceUID", file.study_uid)):
+        if not uid:
+            raise DicomError(
+                f"An image of {what} cannot be identified",
+                where=one.name,
+                expected=keyword,
+                found="none",
+                do="Export the series again; nothing that is drawn on it could refer to it",
+            )
 
 
 def _require_one(slices: Sequence[Slice], values: Sequence[object], *, name: str, what: str) -> None:

@@ -81,6 +81,17 @@ def setting(z: int | None = None, **attributes: object) -> Change:
     return change
 
 
+def without_sop_uid(z: int) -> Change:
+    """A change that takes slice z its SOPInstanceUID, which stands in the head of its file alone then."""
+
+    def change(ds: Dataset, at: int) -> None:
+        if at == z:
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            del ds.SOPInstanceUID
+
+    return change
+
+
 def placed(position_of: Callable[[int], Sequence[float]], z: int | None = None) -> Change:
     """A change that moves slice z, or all, by what `position_of` gives for its number: patient coordinates in mm, from the grid's origin."""
 

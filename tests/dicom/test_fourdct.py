@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from rt4d.dicom.fourdct import read_4dct
 from rt4d.errors import DicomError, GeometryError, InputError, NotFoundError, PhaseError
@@ -59,6 +59,7 @@ def elscint(ds, percent):
         ("ImageComments", lambda ds, percent: setattr(ds, "ImageComments", f"{percent}%")),
         ("private (01e1,101e)", elscint),
         ("NominalPercentageOfRespiratoryPhase", lambda ds, percent: setattr(ds, "NominalPercentageOfRespiratoryPhase", float(percent))),
+        ("NominalPercentageOfRespiratoryPhase", lambda ds, percent: ds.add_new(0x00209245, "DS", f"{percent:.1f}")),
     ],
 )
 @pytest.mark.parametrize("one_series", [False, True])
@@ -93,6 +94,13 @@ def test_temporal_positions_alone_are_taken_as_evenly_spread_and_that_is_noted(t
     assert is_read(ct, phases)
 
 
+def test_an_average_among_series_of_temporal_positions_is_no_phase(tmp_path):
+    changes = {percent: setting(TemporalPositionIdentifier=n) for n, percent in enumerate((0, 25, 50, 75), start=1)}
+    phases = write_4dct(tmp_path, percents=(0, 25, 50, 75), text="4D thorax", changes=changes)
+    write_series(tmp_path / "average", description="AvgIP", series="60", change=setting(TemporalPositionIdentifier=5))
+    assert is_read(read_4dct(tmp_path), phases)
+
+
 def test_temporal_positions_beyond_their_number_are_refused(tmp_path):
     changes = {p: setting(TemporalPositionIdentifier=n + 1, NumberOfTemporalPositions=3) for n, p in enumerate((0, 20, 50, 80))}
     write_4dct(tmp_path, text="Thorax", changes=changes)
@@ -110,6 +118,14 @@ def test_an_enhanced_multiframe_file_holds_all_phases(tmp_path, by_index):
     assert ct.told_by == ("TemporalPositionIdentifier" if by_index else "NominalPercentageOfRespiratoryPhase")
     assert is_read(ct, phases)
     assert ct["25"].identity.frame_numbers == (18, 14, 10, 6, 2)
+
+
+def test_an_enhanced_file_in_big_endian_tells_its_phases_all_the_same(tmp_path):
+    ds, phases = enhanced_of(GRID)
+    ds.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    ds.PixelData = np.frombuffer(ds.PixelData, "<u2").astype(">u2").tobytes()
+    save(ds, tmp_path / "4d")
+    assert is_read(read_4dct(tmp_path), phases)
 
 
 @pytest.mark.parametrize("compress", [(), ("dcmcrle",), ("dcmcjpeg", "+e1"), ("dcmcjpls",)])
@@ -171,6 +187,20 @@ def test_averages_projections_scouts_and_other_series_are_left_out_and_noted(tmp
         assert text in said
     for kind in ("mip", "minip", "average", "localizer", "no phase told"):
         assert f", {kind}." in said
+
+
+@pytest.mark.parametrize("text", ["CT spine T10-T12", "T10 and T12", "4D -10%"])
+def test_a_ct_whose_text_only_looks_like_phases_is_left_out_beside_a_4dct(tmp_path, text):
+    phases = write_4dct(tmp_path, percents=(0, 20, 50, 80))
+    write_series(tmp_path / "planning", description=text, series="90")
+    ct = read_4dct(tmp_path)
+    assert is_read(ct, phases)
+    assert any(text in note and "no phase told" in note for note in ct.notes)
+
+
+def test_phases_beside_the_name_of_a_reconstruction_are_read(tmp_path):
+    phases = write_4dct(tmp_path, text="{}% AIDR 3D")
+    assert is_read(read_4dct(tmp_path), phases)
 
 
 def test_an_average_within_the_series_that_the_phases_share_is_left_out(tmp_path):
@@ -277,6 +307,17 @@ def test_phases_in_different_frames_of_reference_are_refused(tmp_path):
     write_4dct(tmp_path, changes={50: setting(FrameOfReferenceUID="1.9")})
     with pytest.raises(PhaseError, match=r"Phases 00 and 50 lie in different frames of reference \(p0/slice000\.dcm and p2/slice000\.dcm\)"):
         read_4dct(tmp_path)
+
+
+def test_phases_in_different_patient_positions_are_refused(tmp_path):
+    write_4dct(tmp_path, changes={50: setting(PatientPosition="FFS")})
+    with pytest.raises(PhaseError, match=r"Phases 00 and 50 .*positions \(p0/slice000\.dcm and p2/slice000\.dcm\): expected HFS, found FFS"):
+        read_4dct(tmp_path)
+
+
+def test_a_phase_that_names_no_patient_position_is_read_with_the_others(tmp_path):
+    write_4dct(tmp_path, changes={50: setting(PatientPosition="")})
+    assert len(read_4dct(tmp_path)) == 4
 
 
 def test_two_patients_are_refused_without_naming_them(tmp_path):

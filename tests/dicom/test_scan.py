@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from rt4d.dicom.fourdct import scan
 from rt4d.errors import NotFoundError
-from tests.dicom.make import GRID, ROOT, common, item, save, setting, write_4dct, write_series
+from tests.dicom.make import GRID, ROOT, common, item, save, setting, without_sop_uid, write_4dct, write_series
 
 
 def structure_set(path) -> Dataset:
@@ -77,6 +77,9 @@ def test_two_4dcts_of_two_studies_are_both_listed(tmp_path):
         (lambda ds, z: z == 2, "A slice is missing in phase 50 (between p2/slice001.dcm and p2/slice003.dcm)"),
         (setting(1, ImageComments="60%"), "A file contradicts itself about its phase (p2/slice001.dcm)"),
         (setting(2, ImagePositionPatient=None), "p2/slice002.dcm"),
+        (setting(1, RescaleSlope=None), "Hounsfield units (p2/slice001.dcm): expected RescaleSlope"),
+        (without_sop_uid(1), "(p2/slice001.dcm): expected SOPInstanceUID"),
+        (setting(PatientPosition="FFS"), "different patient positions"),
         (setting(2, PixelData=bytes(9)), "A file is cut off (p2/slice002.dcm)"),
     ],
 )

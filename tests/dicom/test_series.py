@@ -14,7 +14,7 @@ from rt4d.dicom.series import read_ct
 from rt4d.errors import DicomError, GeometryError, InputError, NotFoundError
 from rt4d.geometry import Geometry
 from tests.conftest import POSES, needs_program, rotation
-from tests.dicom.make import GRID, ROOT, enhanced_of, hu_of, placed, save, setting, store, write_series
+from tests.dicom.make import GRID, ROOT, enhanced_of, hu_of, placed, save, setting, store, without_sop_uid, write_series
 
 DECUBITUS = {
     "HFDL": (0, 1, 0, -1, 0, 0, 0, 0, 1),
@@ -56,6 +56,31 @@ def test_identity_holds_what_objects_that_refer_to_the_series_need(tmp_path):
     assert identity.patient["StudyDate"] == "20200101"
     assert "ReferringPhysicianName" not in identity.patient
     assert (identity.series_description, identity.patient_position) == ("Planning", "HFS")
+
+
+def test_the_patient_is_that_of_the_first_file_that_names_one(tmp_path):
+    write_series(tmp_path, change=setting(0, PatientID="", PatientName=None))
+    assert read_ct(tmp_path).identity.patient["PatientID"] == "SECRET-ID"
+
+
+@pytest.mark.parametrize("unit", ["HU", "US", "", "unknown to the standard"])
+def test_a_rescale_type_that_names_no_other_unit_is_read(tmp_path, unit):
+    hu = write_series(tmp_path, change=setting(RescaleType=unit))
+    assert np.array_equal(read_ct(tmp_path).volume.hu, hu)
+
+
+def test_an_enhanced_ct_without_its_value_transformation_is_refused(tmp_path):
+    ds, _ = enhanced_of(GRID, (0,))
+    del ds.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
+    save(ds, tmp_path / "enhanced")
+    with pytest.raises(DicomError, match=r"\(enhanced frame \d\): expected RescaleIntercept"):
+        read_ct(tmp_path)
+
+
+def test_a_scout_that_is_left_out_need_not_tell_its_units(tmp_path):
+    hu = write_series(tmp_path / "ct")
+    write_series(tmp_path / "scout", series="2", change=setting(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], RescaleSlope=None))
+    assert np.array_equal(read_ct(tmp_path).volume.hu, hu)
 
 
 def test_names_order_and_extensions_of_files_do_not_matter(tmp_path):
@@ -298,6 +323,14 @@ def test_a_copy_of_a_file_counts_once_but_two_images_of_one_uid_are_refused(tmp_
         (setting(3, Rows=5), GeometryError, r"differ in image size.*slice003"),
         (setting(3, PatientID="OTHER"), DicomError, r"two patients.*slice000\.dcm and slice003\.dcm"),
         (setting(3, PatientName="OTHER^PERSON"), DicomError, r"two patients.*different PatientName"),
+        (setting(3, RescaleIntercept=None), DicomError, r"Hounsfield units \(slice003\.dcm\): expected RescaleIntercept, found none"),
+        (setting(3, RescaleSlope=None), DicomError, r"Hounsfield units \(slice003\.dcm\): expected RescaleSlope, found none"),
+        (setting(3, RescaleSlope="0"), DicomError, r"\(slice003\.dcm\): expected RescaleSlope above 0, found 0"),
+        (setting(3, RescaleSlope="-1"), DicomError, r"\(slice003\.dcm\): expected RescaleSlope above 0, found -1"),
+        (setting(3, RescaleType="MGML"), DicomError, r"\(slice003\.dcm\): expected RescaleType HU, found MGML"),
+        (without_sop_uid(3), DicomError, r"identif.* \(slice003\.dcm\): expected SOPInstanceUID"),
+        (setting(SeriesInstanceUID=None), DicomError, r"identif.* \(slice000\.dcm\): expected SeriesInstanceUID"),
+        (setting(StudyInstanceUID=None), DicomError, r"identif.* \(slice000\.dcm\): expected StudyInstanceUID"),
     ],
 )
 def test_a_broken_slice_is_refused_by_its_name(tmp_path, change, error, message):
