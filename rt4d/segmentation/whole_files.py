@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from rt4d.errors import OutputError
@@ -10,8 +11,11 @@ from rt4d.outputs import NO_SPACE
 
 
 def write_file(path: Path, content: bytes | memoryview) -> Path:
-    """The path, once its content is whole on the disk; what stood there before stays until then. Raises OutputError where the disk is full."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """The path, once its content is whole on the disk; what stood there before stays until then. Raises OutputError where the disk is full.
+
+    Of several that write the same file at once, from threads or processes, the last one's content stays.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with beside.open("wb") as file:
             file.write(content)

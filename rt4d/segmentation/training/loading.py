@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from rt4d.errors import Rt4dError
 from rt4d.provenance import cores
 from rt4d.segmentation.training.patches import Patches
 
@@ -29,7 +30,10 @@ class Batch:
 
 
 class Feed(Iterator[Batch]):
-    """Batches of one device from step `first` on, without end; `idle` is the share of the time that was spent waiting for them."""
+    """Batches of one device from step `first` on, without end; `idle` is the share of the time that was spent waiting for them.
+
+    A case that cannot be read is met as the error that says so, also where another process met it.
+    """
 
     def __init__(self, patches: Patches, *, batch: int, first: int, rank: int = 0, devices: int = 1, workers: int = 1) -> None:
         numbers = ([(step * devices + rank) * batch + i for i in range(batch)] for step in itertools.count(first))
@@ -41,13 +45,15 @@ class Feed(Iterator[Batch]):
             collate_fn=_together,
             worker_init_fn=_end_with_the_training,
         )
-        self._batches: Iterator[Batch] = iter(self._loader)
+        self._batches: Iterator[Batch | Rt4dError] = iter(self._loader)
         self._began, self._waited = time.monotonic(), 0.0
 
     def __next__(self) -> Batch:
         asked = time.monotonic()
-        batch: Batch = next(self._batches)
+        batch = next(self._batches)
         self._waited += time.monotonic() - asked
+        if isinstance(batch, Rt4dError):
+            raise batch
         return batch
 
     @property
@@ -69,12 +75,20 @@ def _end_with_the_training(_number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-class _Numbered(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class _Numbered(Dataset[_Arrays | Rt4dError]):
+    """An error is handed on as it is: raised in the other process, it would come out as torch's account of that, traceback and all."""
+
     def __init__(self, patches: Patches) -> None:
         self._patches = patches
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        patch = self._patches[number]
+    def __getitem__(self, number: int) -> _Arrays | Rt4dError:
+        try:
+            patch = self._patches[number]
+        except Rt4dError as error:
+            return error
         return patch.image, patch.label, patch.inner
 
 
@@ -88,5 +102,11 @@ class _Endless:
         return self._numbers
 
 
-def _together(patches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
-    return Batch(*(torch.from_numpy(np.stack(each)) for each in zip(*patches, strict=True)))
+def _together(patches: Sequence[_Arrays | Rt4dError]) -> Batch | Rt4dError:
+    """The patches as one batch, or the first error among them."""
+    made: list[_Arrays] = []
+    for patch in patches:
+        if isinstance(patch, Rt4dError):
+            return patch
+        made.append(patch)
+    return Batch(*(torch.from_numpy(np.stack(each)) for each in zip(*made, strict=True)))

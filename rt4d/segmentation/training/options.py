@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rt4d.errors import InputError
+from rt4d.segmentation.bundle import PATCH
 from rt4d.segmentation.network import FILTERS
 from rt4d.segmentation.space import Space
 
@@ -45,11 +47,14 @@ class Options:
         least = {"minutes": 0, "steps": 0, "rate": 0, "batch": 0, "validations": 0, "patience": 0, "folds": 1, "validation_patches": 0}
         for name, bound in least.items():
             value = getattr(self, name)
-            if value is not None and not value > bound:
-                raise InputError("An option of the training is out of range", where=name, expected=f"more than {bound}", found=value)
+            if value is not None and not bound < value < math.inf:
+                raise InputError("An option of the training is out of range", where=name, expected=f"more than {bound}, and finite", found=value)
+        if any(count < 1 for count in self.filters):
+            raise InputError("An option of the training is out of range", where="filters", expected="1 or more on each level", found=self.filters)
+        least_patch, most_patch = PATCH
         halvings = 2 ** (len(self.filters) - 1)
-        if len(self.filters) < 3 or self.patch % halvings or self.patch < 2 * halvings:
-            expected = f"a multiple of {halvings}, at least {2 * halvings} voxels, for {len(self.filters)} levels (three or more)"
+        if len(self.filters) < 3 or self.patch % halvings or not max(2 * halvings, least_patch) <= self.patch <= most_patch:
+            expected = f"a multiple of {halvings}, {max(2 * halvings, least_patch)} to {most_patch} voxels, for {len(self.filters)} levels (three or more)"
             raise InputError("The patch does not fit the network", where="patch", expected=expected, found=self.patch)
         _ = self.space
 
