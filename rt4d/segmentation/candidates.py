@@ -93,15 +93,16 @@ def find_candidates(found: Probability, bundle: Bundle, onto: Geometry) -> tuple
 
 
 def candidate_at(found: Probability, bundle: Bundle, onto: Geometry, point_mm: Triple) -> Candidate:
-    """The one lesion at a point or nearest to it within 10 mm, whatever its score and size. NoLesionError where there is none."""
+    """The one lesion that holds a point, or else is nearest to it within 10 mm, whatever its score and size. NoLesionError where there is none."""
     seen = found.lesion_at(point_mm, bundle.threshold_at_point, bundle.faint_threshold)
     if seen is None:
         x, y, z = point_mm
+        least, highest = min(bundle.faint_threshold, bundle.threshold_at_point), found.highest_near(point_mm)
         raise NoLesionError(
             "No lesion was found at the point",
             where=f"{x:g},{y:g},{z:g}",
-            expected=f"a probability of at least {min(bundle.faint_threshold, bundle.threshold_at_point):g} within 10 mm",
-            found=f"{found.highest_near(point_mm):.2f} at most",
+            expected=f"a probability of at least {least:g} within 10 mm",
+            found=f"{highest:.2f} at most" + (", none of it a lesion of its own" if highest >= least else ""),
             do="Is the point in patient coordinates (LPS, mm), in the lesion's middle? Else give its contour with --gtv RTSTRUCT",
         )
     lesion, level = seen

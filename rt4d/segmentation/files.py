@@ -53,6 +53,7 @@ def to_dict(found: Segmentation, *, on: LookedAt | None, reference: str | None) 
         "bundle": {"name": found.bundle, "sha256": found.bundle_sha256},
         "on": on,
         "reference": reference,
+        "flips": found.flips,
         "speck_cm3": SPECK_CM3,
         "candidates": [candidate_dict(one) for one in found.candidates],
         "notes": list(found.notes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,12 @@ TOUCHING = np.ones((3, 3, 3), dtype=bool)
 """Voxels that share a face, an edge or a corner belong to one lesion."""
 NEAR_MM = 10.0
 """A lesion is 'at' a point where it holds it or comes this near."""
+LINK, LEVELS = 0.8, 9
+"""What links a faint peak to another lesion is below this share of it: a bump on that one's slope is none of its own. So many levels are tried."""
+
+Bools = npt.NDArray[np.bool_]
+Outlined = tuple[Bools, float]
+"""A lesion, z y x, and the probability from which it is outlined."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,15 +75,52 @@ class Probability:
             numbers[box][pieces == pieces.flat[here.argmax()]] = len(levels)
         return Lesions(np.asarray(numbers, dtype=np.int32), tuple(levels), sure=count)
 
-    def lesion_at(self, point_mm: Triple, threshold: float, faint: float) -> tuple[npt.NDArray[np.bool_], float] | None:
-        """The one lesion at a point or nearest to it within 10 mm, a faint one only where no other is; with its level. None where there is none."""
+    def lesion_at(self, point_mm: Triple, threshold: float, faint: float) -> Outlined | None:
+        """The one lesion that holds a point or encloses it, sure or faint; else the nearest within 10 mm, a sure one first. None where there is none.
+
+        Also found is here a faint lesion that is linked to another one and so not among `lesions`; and the sure one holds the point too where its
+        own highest probability is low, and half of that reaches so far.
+        """
         lesions = self.lesions(threshold, faint)
-        distance = self.distance_mm(point_mm)
-        for numbers in (np.where(lesions.numbers <= lesions.sure, lesions.numbers, 0), lesions.numbers):
-            nearest = int(np.where(numbers == 0, np.inf, distance).argmin())
-            if (number := int(numbers.flat[nearest])) and distance.flat[nearest] <= NEAR_MM:
-                return np.asarray(lesions.numbers == number), lesions.levels[number - 1]
-        return None
+        numbers, distance = lesions.numbers, self.distance_mm(point_mm)
+        here = np.unravel_index(int(distance.argmin()), distance.shape)
+        sure = _nearest(np.where(numbers <= lesions.sure, numbers, 0), distance)
+        encloses = sure > 0 and bool(ndimage.binary_fill_holes(numbers == sure)[here])  # a necrosis, in which there may be a faint one
+        number = sure if encloses else int(numbers[here])
+        if not number:
+            number = sure or _nearest(numbers, distance)
+            linked = list(self._linked(numbers > 0, distance <= NEAR_MM, threshold, faint))
+            wider = [self._outlined(numbers == sure, (numbers > 0) & (numbers != sure), faint, threshold)] if sure else []
+            if found := [one for one in (*linked, *wider) if one and one[0][here]] or ([] if number else linked):
+                return found[0]
+        return (np.asarray(numbers == number), lesions.levels[number - 1]) if number else None
+
+    def _linked(self, others: Bools, near: Bools, threshold: float, faint: float) -> Iterator[Outlined]:
+        """Faint lesions about peaks near a point that are no part of others, the highest first."""
+        values = self.values
+        peaks = near & ~others & (values >= faint) & (values < threshold) & (values == ndimage.maximum_filter(values, size=3))
+        while peaks.any():
+            highest = float(values[peaks].max())
+            found = self._outlined(peaks, others, faint, LINK * highest)
+            if found:
+                yield found
+            peaks &= ~(found[0] if found else self._piece(max(faint, LINK * highest), peaks))
+
+    def _outlined(self, within: Bools, others: Bools, faint: float, most: float) -> Outlined | None:
+        """What lies about the highest value within something, down to half of it or to where it meets others; None where it does so at `most` too."""
+        least = max(faint, float(self.values[within].max()) / 2)
+        levels = np.linspace(least, max(least, most), LEVELS).tolist()
+
+        def alone(level: float) -> bool:
+            return not (self._piece(level, within) & others).any()
+
+        place = bisect_left(levels, x=True, key=alone)
+        return (self._piece(levels[place], within), levels[place]) if place < LEVELS else None
+
+    def _piece(self, level: float, within: Bools) -> Bools:
+        """What reaches a level and hangs together with the highest value within something."""
+        numbers, _ = ndimage.label(self.values >= level, structure=TOUCHING)
+        return np.asarray(numbers == numbers.flat[int(np.where(within, self.values, -1).argmax())])
 
     def highest_near(self, point_mm: Triple) -> float:
         """The highest probability within 10 mm of a point; 0 where the grid has no voxel there."""
@@ -87,3 +132,9 @@ class Probability:
         axes = [self.geometry.origin_mm[a] + np.arange(self.geometry.size[a]) * self.geometry.spacing_mm[a] - point_mm[a] for a in (2, 1, 0)]
         z, y, x = np.ix_(*axes)
         return np.asarray(np.sqrt(z**2 + y**2 + x**2))
+
+
+def _nearest(numbers: npt.NDArray[np.integer], distance: npt.NDArray[np.float64]) -> int:
+    """The number that comes nearest, within 10 mm; 0 where none does."""
+    nearest = int(np.where(numbers == 0, np.inf, distance).argmin())
+    return int(numbers.flat[nearest]) if distance.flat[nearest] <= NEAR_MM else 0

@@ -19,18 +19,23 @@ from rt4d.volumes import Mask, Volume
 
 HOW_TO_GO_ON = "Name a point in the lesion (--point=X,Y,Z), choose among the candidates (--keep N,N), or give a contour (--gtv RTSTRUCT)"
 FAINT = "candidate {} is faint (score {:.2f}): it is outlined from half of its highest probability; check its outline"
+BESIDE = "the contour does not hold the point ({:.0f} mm away): check that it is the lesion"
 CHOSEN = "candidate {} would not be kept by itself ({}): check that it is the lesion"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Segmentation:
-    """The candidates on a CT, kept ones first, each group by falling score; and the model that found them, by name and digest."""
+    """The candidates on a CT, kept ones first, each group by falling score; and the model that found them, by name and digest.
+
+    flips: whether it also looked at the CT turned over.
+    """
 
     candidates: tuple[Candidate, ...]
     geometry: Geometry
     bundle: str
     bundle_sha256: str
     notes: tuple[str, ...] = ()
+    flips: bool = False
 
     @property
     def kept(self) -> tuple[Candidate, ...]:
@@ -93,4 +98,12 @@ def segment(
     kept = [one for one in candidates if one.kept]
     faint = (FAINT.format(one.number, one.score) for one in kept if one.outlined_from < threshold)
     chosen = (CHOSEN.format(one.number, why) for one in kept if (why := why_not(one, model, found.chest)))
-    return Segmentation(candidates, volume.geometry, model.name, model.sha256, (*found.notes, *faint, *chosen))
+    beside = () if point_mm is None else tuple(BESIDE.format(max(mm, 1.0)) for one in kept if (mm := _off(one.part, point_mm)))
+    return Segmentation(candidates, volume.geometry, model.name, model.sha256, (*found.notes, *beside, *faint, *chosen), flips=flips)
+
+
+def _off(part: Mask, point_mm: Triple) -> float:
+    """How far a point lies from the nearest voxel centre of a mask, in mm; 0 where a voxel of it holds the point."""
+    x, y, z = np.round(part.geometry.to_index(np.array(point_mm))).astype(int)
+    held = part.geometry.contains(np.array(point_mm)) and part.inside[z, y, x]
+    return 0.0 if held else float(np.linalg.norm(part.points_mm - point_mm, axis=1).min())

@@ -101,6 +101,20 @@ def test_keep_and_point_choose(model, volume, run, tmp_path):
     assert not (at / "candidate_2.nii.gz").exists()
 
 
+def test_a_contour_beside_the_point_is_noted_on_the_terminal_and_in_the_json(model, volume, run):
+    code, out, _, errors = run(volume, "--point=30,-20,0")
+    assert code == 0
+    (note,) = (one for one in json.loads((out / "candidates.json").read_text())["notes"] if "does not hold the point" in one)
+    assert f"note: {note}\n" in errors
+
+
+def test_that_the_ct_was_also_looked_at_turned_over_is_recorded(model, volume, tmp_path):
+    """The numbers that --keep takes are those of the same look."""
+    for name, options, said in (("plain", (), False), ("flips", ("--flips",), True)):
+        assert cli.run(["segment", str(volume), "--out", str(tmp_path / name), *options]) == 0
+        assert json.loads((tmp_path / name / "candidates.json").read_text())["flips"] is said
+
+
 def test_of_a_4dct_the_reference_phase_is_taken(model, written, case, run):
     code, out, said, _ = run(written / "4dct", "--point=" + ",".join(f"{v:.1f}" for v in case.reference_gtv.centroid_mm), "--json")
     assert code == 0

@@ -121,9 +121,85 @@ def test_at_a_point_a_faint_lesion_is_found_where_no_other_is_near():
     found = said(((0.0, 0.0, 0.0), 10.0, 0.3), ((18.0, 0.0, 0.0), 3.0, 0.95))
     bundle = a_bundle(faint_threshold=0.15)
     assert candidate_at(found, bundle, CT, (-8.0, 0.0, 0.0)).volume_cm3 == pytest.approx(volume_cm3(10.0), rel=0.1)
-    assert candidate_at(found, bundle, CT, (8.0, 0.0, 0.0)).centroid_mm[0] == pytest.approx(18.0, abs=1.0)
+    assert candidate_at(found, bundle, CT, (13.0, 6.0, 0.0)).centroid_mm[0] == pytest.approx(18.0, abs=1.0)
     with pytest.raises(InputError, match=r"at least 0\.4 within 10 mm, found 0\.30 at most"):
         candidate_at(found, a_bundle(faint_threshold=0.4), CT, (-8.0, 0.0, 0.0))
+
+
+def test_at_a_point_the_faint_lesion_that_holds_it_is_taken_before_a_sure_one_beside_it():
+    found = said(((0.0, 0.0, 0.0), 10.0, 0.3), ((18.0, 0.0, 0.0), 3.0, 0.95))
+    for x in (0.0, 8.0):
+        one = candidate_at(found, a_bundle(faint_threshold=0.15), CT, (x, 0.0, 0.0))
+        assert one.volume_cm3 == pytest.approx(volume_cm3(10.0), rel=0.1)
+        assert one.centroid_mm == pytest.approx((0.0, 0.0, 0.0), abs=0.5)
+
+
+def linked(*, haze, faint=0.38, sure=0.9, holes=()):
+    """A faint block of 9 voxels' sides about x = -40 mm, a sure one about x = 35 mm, and a haze from one to the other."""
+    values = np.zeros(GRID.shape, np.float32)
+    values[20:25, 20:25, 10:48] = haze
+    values[18:27, 18:27, 10:19], values[18:27, 18:27, 40:49] = faint, sure
+    for part, value in holes:
+        values[part] = value
+    return Probability(values, None, GRID, CHEST)
+
+
+@pytest.mark.parametrize("haze", [0.16, 0.25, 0.29])
+def test_at_a_point_a_faint_lesion_that_a_haze_links_to_a_sure_one_is_found(haze):
+    """It was said that 0.38 was found and at least 0.15 expected."""
+    place = tuple(GRID.to_patient([14.0, 22.0, 22.0]))
+    bundle = a_bundle(threshold=0.4, threshold_at_point=0.4, faint_threshold=0.15)
+    one = candidate_at(linked(haze=haze), bundle, GRID, place)
+    assert one.centroid_mm == pytest.approx(place, abs=1.0)
+    assert one.volume_cm3 == pytest.approx(9**3 * 2.5**3 / 1000, rel=0.3)
+    assert haze < one.outlined_from < 0.31
+    beside = tuple(GRID.to_patient([12.0, 22.0, 29.0]))
+    assert candidate_at(linked(haze=haze), bundle, GRID, beside).centroid_mm == pytest.approx(place, abs=1.0)
+
+
+def test_at_a_point_in_the_haze_alone_there_is_no_lesion_and_the_reason_is_told():
+    place = tuple(GRID.to_patient([29.0, 22.0, 22.0]))
+    bundle = a_bundle(threshold=0.4, threshold_at_point=0.4, faint_threshold=0.15)
+    with pytest.raises(InputError, match=r"found 0\.20 at most, none of it a lesion of its own"):
+        candidate_at(linked(haze=0.2), bundle, GRID, place)
+
+
+def test_at_a_point_on_a_bump_of_a_sure_lesions_slope_that_lesion_is_taken():
+    """Noise on the rim is no lesion; and so is a bump where the network has seen the click."""
+    bump = (np.s_[20:25, 20:25, 36:40], 0.3), (np.s_[22, 22, 38], 0.35)
+    one = candidate_at(linked(haze=0.2, holes=bump), a_bundle(threshold=0.4, threshold_at_point=0.4, faint_threshold=0.15), GRID, spot(38))
+    assert one.centroid_mm == pytest.approx(spot(44), abs=1.0)
+
+
+def test_at_a_point_in_a_faint_lesion_with_a_sure_speck_in_its_rim_all_of_it_is_taken():
+    """Outlined was the speck, 9 mm from the point, which lay in the middle of what was nearly as sure."""
+    values = np.zeros(GRID.shape, np.float32)
+    values[18:27, 18:27, 18:27], values[22, 22, 26] = 0.39, 0.45
+    one = candidate_at(Probability(values, None, GRID, CHEST), a_bundle(threshold_at_point=0.4, faint_threshold=0.15), GRID, spot(22))
+    assert one.part.inside.sum() == pytest.approx(9**3, rel=0.02)
+    assert one.outlined_from == pytest.approx(0.225)
+
+
+def test_at_a_point_in_a_hollow_of_a_sure_lesion_that_lesion_is_taken():
+    """A necrosis in its middle."""
+    hollow = (np.s_[20:25, 20:25, 42:47], 0.05), (np.s_[22, 22, 44], 0.2)
+    one = candidate_at(linked(haze=0.0, holes=hollow), a_bundle(threshold=0.4, threshold_at_point=0.4, faint_threshold=0.15), GRID, spot(44))
+    assert one.outlined_from == 0.4
+    assert one.volume_cm3 > 0.6 * 9**3 * 2.5**3 / 1000
+
+
+def spot(x):
+    return tuple(GRID.to_patient([float(x), 22.0, 22.0]))
+
+
+def test_at_a_point_the_lesser_of_two_faint_peaks_that_hang_together_is_found():
+    values = np.zeros(GRID.shape, np.float32)
+    values[10:14, 10:14, 10:30] = 0.15
+    values[10:14, 10:14, 10:15], values[10:14, 10:14, 25:30] = 0.45, 0.35
+    found, bundle = Probability(values, None, GRID, CHEST), a_bundle(faint_threshold=0.1)
+    for x in (12.0, 27.0):
+        place = tuple(GRID.to_patient([x, 11.5, 11.5]))
+        assert candidate_at(found, bundle, GRID, place).centroid_mm == pytest.approx(place, abs=1.0)
 
 
 def test_what_has_no_score_is_not_kept():

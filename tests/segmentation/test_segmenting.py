@@ -83,6 +83,16 @@ def test_a_point_far_from_the_lungs_is_noted(members, monkeypatch):
     assert [note for note in found.notes if "more than 10 mm from the lungs" in note]
 
 
+@pytest.mark.parametrize(("off_mm", "told"), [(0.0, None), (12.0, None), (16.2, 3), (21.0, 8)])
+def test_a_contour_that_does_not_hold_the_point_is_noted(model, off_mm, told):
+    """The radius is 14 mm, the last voxel centre within lies at 13 mm."""
+    x, y, z = BIG[0]
+    found = rt4d.segment(balls(CT, [BIG, SMALL]), point_mm=(x, y - off_mm, z))
+    assert found.first.centroid_mm == pytest.approx(BIG[0], abs=0.5)
+    notes = [note for note in found.notes if "does not hold the point" in note]
+    assert notes == ([] if told is None else [f"the contour does not hold the point ({told} mm away): check that it is the lesion"])
+
+
 def test_where_nothing_is_found_the_mask_is_empty_and_the_primary_says_how_to_go_on(model):
     found = rt4d.segment(balls(CT, [((0.0, 0.0, 0.0), 3.0)]))
     assert found.mask.is_empty
