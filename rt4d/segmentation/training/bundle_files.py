@@ -32,7 +32,10 @@ THRESHOLDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What goes into a bundle: each member with its split, file of weights and curve (CSV), the options, the measured figures, the licence."""
+    """What goes into a bundle: each member with its split, file of weights and curve (CSV), the options, the measured figures, the licence.
+
+    start: the weights that all members began from, as `Start.told` tells them.
+    """
 
     name: str
     options: Options
@@ -41,6 +44,7 @@ class Trained:
     curves: Mapping[str, str]
     figures: Mapping[str, Any]
     licence: str
+    start: Mapping[str, Any] | None = None
 
 
 def write_bundle(out: Path, trained: Trained) -> Path:
@@ -148,7 +152,8 @@ def _training(trained: Trained) -> dict[str, Any]:
         split.member: {"train": [path.name for path in split.train], "held_back": [path.name for path in split.held_back]}
         for split in trained.splits
     }
-    return {"made_with": f"rt4d {__version__}", "options": trained.options.to_dict(), "members": lists, "curves": "docs/curves.csv"}
+    told = {"made_with": f"rt4d {__version__}", "options": trained.options.to_dict(), "from": trained.start}
+    return told | {"members": lists, "curves": "docs/curves.csv"}
 
 
 def _all_curves(curves: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,30 @@ def _training(training: Mapping[str, Any]) -> str:
         "Dice and cross-entropy with soft labels on several levels; averaged weights. Options and the list of cases: configs/train.json; "
         "curves: docs/curves.csv."
     )
-    return how + "\n\n" + _table("member", rows)
+    began = "".join(f"\n\n{sentence}" for sentence in (_began(training.get("from")), *_known(training)) if sentence)
+    return how + began + "\n\n" + _table("member", rows)
+
+
+def already_learnt(start: Mapping[str, Any], held_back: Sequence[Path]) -> str:
+    """That held-back cases had taught the weights that a member began from, in a sentence; '' where none had. Told by the cases' names."""
+    learnt = set(start["learnt"])
+    known = sum(path.name in learnt for path in held_back)
+    if not known:
+        return ""
+    return f"{known} of {len(held_back)} held-back cases bear the names of cases that {start['name']} had learnt from: figures on them are too good"
+
+
+def _began(start: Mapping[str, Any] | None) -> str:
+    if start is None:
+        return ""
+    learnt = f"which had learnt from {len(start['learnt'])} cases" if start["learnt"] else "of which it is not written down what they had learnt from"
+    return f"Began from the weights {start['name']} (sha256 {start['sha256']}), {learnt}."
+
+
+def _known(training: Mapping[str, Any]) -> list[str]:
+    start, members = training.get("from"), training["members"].items()
+    told = [(name, already_learnt(start, [Path(case) for case in each["held_back"]])) for name, each in members] if start else []
+    return [f"**{name}: {sentence}.**" for name, sentence in told if sentence]
 
 
 def _section(section: object) -> str:

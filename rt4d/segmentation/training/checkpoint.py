@@ -13,7 +13,10 @@ import torch
 from rt4d.errors import InputError
 from rt4d.segmentation.whole_files import write_file
 
-NAME = "checkpoint.pt"
+NAME, CASES = "checkpoint.pt", "cases.json"
+"""Of a member's folder: its progress, and the cases that it began with."""
+FROM = "from"
+"""Beside the options: the SHA-256 of the weights that a training began from, None where there are none."""
 Weights = dict[str, torch.Tensor]
 
 
@@ -48,14 +51,18 @@ def write_checkpoint(folder: Path, progress: Progress, *, options: dict[str, Any
 
 
 def read_checkpoint(folder: Path, *, options: dict[str, Any]) -> Progress | None:
-    """The progress in a folder, None where there is none yet. Refused (InputError): one of a training with other options than the budget's."""
+    """The progress in a folder, None where there is none yet. Refused (InputError): one of a training with other options than the budget's.
+
+    A checkpoint of an earlier rt4d, which does not tell what its training began from, is taken to have begun as asked.
+    """
     path = folder / NAME
     if not path.is_file():
         return None
     held = _read(path)
-    other = sorted(name for name in options.keys() | held["options"].keys() if name not in BUDGET and options.get(name) != held["options"].get(name))
+    before = {FROM: options.get(FROM)} | held["options"]
+    other = sorted(name for name in options.keys() | before.keys() if name not in BUDGET and options.get(name) != before.get(name))
     if other:
-        found = ", ".join(f"{name} {held['options'].get(name)}" for name in other)
+        found = ", ".join(f"{name} {before.get(name)}" for name in other)
         expected = ", ".join(f"{name} {options.get(name)}" for name in other)
         raise InputError("A training goes on with the options it began with", where=path, expected=expected, found=found)
     return Progress(**held["progress"])

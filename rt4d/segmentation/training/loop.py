@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from rt4d.errors import TrainingError
+from rt4d.errors import InputError, TrainingError
 from rt4d.segmentation.network import build, definition, save_state
-from rt4d.segmentation.training.checkpoint import Progress, Weights, read_checkpoint, write_checkpoint
+from rt4d.segmentation.training.checkpoint import FROM, NAME, Progress, Weights, read_checkpoint, weights_of, write_checkpoint
 from rt4d.segmentation.training.devices import Place
 from rt4d.segmentation.training.folds import Split
 from rt4d.segmentation.training.loading import Feed, workers_for
@@ -23,6 +23,7 @@ from rt4d.segmentation.training.loss import loss
 from rt4d.segmentation.training.options import Options
 from rt4d.segmentation.training.patches import Patches
 from rt4d.segmentation.training.schedule import Budget, average_in, rate_at
+from rt4d.segmentation.training.start import Start
 from rt4d.segmentation.training.validation import by_stratum, chosen_lesions, look_at_patches, score
 from rt4d.segmentation.whole_files import write_file
 
@@ -47,6 +48,8 @@ class _Run:
     progress: Progress
     options: Options
     where: Place
+    folder: Path
+    start: Start | None = None
     skipped: int = 0
     loss: float = math.nan
     is_between_steps: bool = True
@@ -65,7 +68,7 @@ class _Run:
 
 
 def train_member(
-    split: Split, folder: Path, *, options: Options, where: Place, say: Say, start: Weights | None = None, workers: int | None = None
+    split: Split, folder: Path, *, options: Options, where: Place, say: Say, start: Start | None = None, workers: int | None = None
 ) -> Progress:
     """Train on a split's cases, with checkpoint and curve in `folder`, going on from a checkpoint that is there; its progress at the end.
 
@@ -75,41 +78,41 @@ def train_member(
     folder.mkdir(parents=True, exist_ok=True)
     run = _begin(folder, options=options, where=where, start=start)
     if not run.is_over:
-        _go_on(run, split, folder, say, workers)
+        _go_on(run, split, say, workers)
     if where.is_first:
         save_state(run.progress.chosen, folder / f"{split.member}.pt")
     return run.progress
 
 
-def _go_on(run: _Run, split: Split, folder: Path, say: Say, workers: int | None) -> None:
+def _go_on(run: _Run, split: Split, say: Say, workers: int | None) -> None:
     options, where = run.options, run.where
     patches = Patches(split.train, space=options.space, edge=options.patch, seed=options.seed)
     beside = workers_for(where.device.type) if workers is None else workers
     feed = Feed(patches, batch=options.batch, first=run.progress.step, rank=where.rank, devices=where.count, workers=beside)
     try:
-        _learn(run, feed, split, folder, say)
+        _learn(run, feed, split, say)
     except BaseException:
-        if run.is_between_steps and where.is_first:
-            _save(run, folder)
+        if run.stepped and run.is_between_steps and where.is_first:
+            _save(run)
         raise
     finally:
         feed.close()
         if run.board is not None:
             run.board.close()
     if where.is_first:
-        _save(run, folder)
+        _save(run)
 
 
-def _begin(folder: Path, *, options: Options, where: Place, start: Weights | None) -> _Run:
+def _begin(folder: Path, *, options: Options, where: Place, start: Start | None) -> _Run:
     torch.manual_seed(options.seed)
     network = build(definition(deep_supervision=True, filters=options.filters))
     _expect_background(network)
     if start is not None:
-        network.load_state_dict(start, strict=False)
+        network.load_state_dict(start.weights, strict=False)
     network = network.to(where.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload] # missing in torch's own types
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=options.decay)
     scaler = torch.amp.GradScaler(where.device.type, enabled=where.precision is torch.float16)
-    progress = read_checkpoint(folder, options=options.to_dict())
+    progress = read_checkpoint(folder, options=_told(options, start))
     if progress is None:
         progress = Progress(weights=_weights(network), average={name: value.clone() for name, value in _weights(network).items()}, optimiser={})
     else:
@@ -117,8 +120,15 @@ def _begin(folder: Path, *, options: Options, where: Place, start: Weights | Non
         optimiser.load_state_dict(progress.optimiser)
         scaler.load_state_dict(progress.scaler)
         progress.average = {name: value.to(where.device) for name, value in progress.average.items()}
+        spent = Budget(options.minutes, options.steps).spent(seconds=progress.seconds, steps=progress.step)
+        progress.validated = min(progress.validated, int(spent * options.validations))  # a longer budget's validations lie elsewhere
     board = _tensorboard(folder / "tensorboard", progress.step) if where.is_first else None
-    return _Run(network, where.spread(network.train()), optimiser, scaler, progress, options, where, board=board)
+    return _Run(network, where.spread(network.train()), optimiser, scaler, progress, options, where, folder, start, board=board)
+
+
+def _told(options: Options, start: Start | None) -> dict[str, Any]:
+    """What a training must go on with, as its checkpoints tell it."""
+    return options.to_dict() | {FROM: start.sha256 if start else None}
 
 
 @torch.no_grad()
@@ -144,7 +154,7 @@ def _weights(network: torch.nn.Module) -> Weights:
     return {name: value.detach() for name, value in network.named_parameters()}
 
 
-def _learn(run: _Run, feed: Feed, split: Split, folder: Path, say: Say) -> None:
+def _learn(run: _Run, feed: Feed, split: Split, say: Say) -> None:
     progress, first = run.progress, run.where.is_first
     lesions = chosen_lesions(split.held_back, count=run.options.validation_patches, seed=run.options.seed) if first else []
     said = saved = ticked = time.monotonic()
@@ -165,7 +175,7 @@ def _learn(run: _Run, feed: Feed, split: Split, folder: Path, say: Say) -> None:
             saved = -math.inf
         if now - saved > SAVE_SECONDS:
             _note(run, feed)
-            _save(run, folder)
+            _save(run)
             saved = time.monotonic()
     if first:
         _note(run, feed)
@@ -202,9 +212,19 @@ def _require_finite(run: _Run, lost: float, length: float) -> None:
             "The loss is no number any more",
             where=f"step {run.progress.step + 1}",
             found=f"loss {lost:g}, gradient {length:g}",
-            do="Train with a lower --rate; the last checkpoint was made before",
+            do=f"Train with a lower --rate and another --out{_from_checkpoint(run.folder)}",
         )
     run.loss = lost if math.isnan(run.loss) else 0.98 * run.loss + 0.02 * lost
+
+
+def _from_checkpoint(folder: Path) -> str:
+    """How to take along what was learnt before, where there is something: with another rate a training cannot be resumed."""
+    try:
+        weights = weights_of(folder / NAME)
+    except InputError:
+        return ""
+    is_finite = all(bool(torch.isfinite(value).all()) for value in weights.values())
+    return f"; --from {folder / NAME} begins from what was learnt before" if is_finite else ""
 
 
 def _validate(run: _Run, lesions: list[tuple[Path, int]], feed: Feed, member: str, say: Say) -> None:
@@ -221,7 +241,9 @@ def _validate(run: _Run, lesions: list[tuple[Path, int]], feed: Feed, member: st
     _note(run, feed, dice=found)
     progress.since_best += progress.best_score > 0  # before the first lesion is met, nothing can become better
     if found > progress.best_score:
-        progress.best_score, progress.since_best = found, 0
+        progress.since_best = 0
+    if found >= progress.best_score:  # of several as good the latest, which has learnt longest
+        progress.best_score = found
         progress.best = {name: value.clone() for name, value in progress.average.items()}
     rows = by_stratum(looked).items()
     sizes = "; ".join(f"{name} {row['dice']:.2f}, clicked {row['dice_clicked']:.2f} (n {row['lesions']:.0f})" for name, row in rows)
@@ -246,11 +268,11 @@ def _line(run: _Run, feed: Feed, member: str) -> str:
     return f"{done}, {pace:.2f} steps/s, waiting {100 * feed.idle:.0f} %, {max(left, 0.0) / 60:.1f} min left"
 
 
-def _save(run: _Run, folder: Path) -> None:
+def _save(run: _Run) -> None:
     progress = run.progress
     progress.weights, progress.optimiser, progress.scaler = _weights(run.network), run.optimiser.state_dict(), run.scaler.state_dict()
-    write_checkpoint(folder, progress, options=run.options.to_dict())
-    write_file(folder / "curves.csv", curve_csv(progress.curve).encode())
+    write_checkpoint(run.folder, progress, options=_told(run.options, run.start))
+    write_file(run.folder / "curves.csv", curve_csv(progress.curve).encode())
 
 
 def curve_csv(curve: list[dict[str, Any]]) -> str:

@@ -44,17 +44,17 @@ class Options:
         object.__setattr__(self, "filters", tuple(int(value) for value in self.filters))
         if (self.minutes is None) == (self.steps is None):
             raise InputError("A training has one budget", expected="minutes or steps", found=f"minutes {self.minutes}, steps {self.steps}")
-        least = {"minutes": 0, "steps": 0, "rate": 0, "batch": 0, "validations": 0, "patience": 0, "folds": 1, "validation_patches": 0}
-        for name, bound in least.items():
+        above = {"minutes": 0, "steps": 0, "rate": 0, "batch": 0, "validations": 0, "patience": 0, "folds": 1, "validation_patches": 0}
+        for name, bound in above.items():
             value = getattr(self, name)
             if value is not None and not bound < value < math.inf:
                 raise InputError("An option of the training is out of range", where=name, expected=f"more than {bound}, and finite", found=value)
         if any(count < 1 for count in self.filters):
             raise InputError("An option of the training is out of range", where="filters", expected="1 or more on each level", found=self.filters)
-        least_patch, most_patch = PATCH
         halvings = 2 ** (len(self.filters) - 1)
-        if len(self.filters) < 3 or self.patch % halvings or not max(2 * halvings, least_patch) <= self.patch <= most_patch:
-            expected = f"a multiple of {halvings}, {max(2 * halvings, least_patch)} to {most_patch} voxels, for {len(self.filters)} levels (three or more)"
+        least, most = max(2 * halvings, PATCH[0]), PATCH[1]
+        if len(self.filters) < 3 or self.patch % halvings or not least <= self.patch <= most:
+            expected = f"a multiple of {halvings}, {least} to {most} voxels, for {len(self.filters)} levels (three or more)"
             raise InputError("The patch does not fit the network", where="patch", expected=expected, found=self.patch)
         _ = self.space
 

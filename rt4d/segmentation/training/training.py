@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from rt4d.errors import InputError, NotFoundError
+from rt4d.errors import InputError
 from rt4d.outputs import require_new_folder
 from rt4d.segmentation.cases import read_heading
 from rt4d.segmentation.network import build, definition, load_weights
+from rt4d.segmentation.training.began import require_same_cases, write_cases
 from rt4d.segmentation.training.bundle_files import Trained, write_bundle
-from rt4d.segmentation.training.checkpoint import NAME, Weights, weights_of
+from rt4d.segmentation.training.card import already_learnt
+from rt4d.segmentation.training.checkpoint import NAME
 from rt4d.segmentation.training.devices import Place, place
 from rt4d.segmentation.training.folds import Split, everybody, splits
 from rt4d.segmentation.training.loop import Say, curve_csv, train_member
 from rt4d.segmentation.training.options import Options
+from rt4d.segmentation.training.start import Start, read_start
 from rt4d.segmentation.training.validation import Looked, by_stratum, look_at_scan
 from rt4d.segmentation.whole_files import write_file
 
@@ -50,14 +53,17 @@ def train(request: Request, *, say: Say, workers: int | None = None) -> Path | N
     """Train and write the bundle; its path (None in all but the first process of several).
 
     Refused (InputError) before anything is computed: no cases or of another spacing, too few patients, an output that is there, checkpoints
-    of an earlier training without `resume`. Raises TrainingError where the loss is no number any more, OutputError where the disk is full.
+    of an earlier training without `resume`, none or those of other cases with it. Raises TrainingError where the loss is no number any more, OutputError where the disk
+    is full.
     """
     out = require_new_folder(request.out)
     chosen = _chosen(request)
-    _require_work(request, chosen)
     options = request.options
-    start = starting_weights(request.start, options) if request.start else None
+    start = read_start(request.start, options) if request.start else None
+    notes = _require_work(request, chosen, start)
     with place(mixed_precision=options.mixed_precision) as where:
+        for note in notes if where.is_first else ():
+            say(note)
         figures: dict[str, list[dict[str, Any]]] = {}
         curves = {}
         for split in chosen:
@@ -70,29 +76,16 @@ def train(request: Request, *, say: Say, workers: int | None = None) -> Path | N
             return None
     weights = [request.work / split.member / f"{split.member}.pt" for split in chosen]
     trained = Trained(
-        name=out.name, options=options, splits=chosen, weights=weights, curves=curves, figures=_figures(figures), licence=request.licence
+        name=out.name,
+        options=options,
+        splits=chosen,
+        weights=weights,
+        curves=curves,
+        figures=_figures(figures),
+        licence=request.licence,
+        start=start.told() if start else None,
     )
     return write_bundle(out, trained)
-
-
-def starting_weights(path: Path, options: Options) -> Weights:
-    """The weights of a bundle (its first member), of a file of weights or of a checkpoint, for a network of these options.
-
-    Raises NotFoundError where there are none, InputError where they are another network's.
-    """
-    if path.is_dir():
-        found = [path / NAME, *sorted(path.glob("models/*.pt"))]
-        path = next((each for each in found if each.is_file()), path / "models")
-    if not path.is_file():
-        raise NotFoundError("No weights to begin from", where=path, expected="a bundle's folder, a file of weights, or a checkpoint")
-    network = build(definition(deep_supervision=True, filters=options.filters))
-    if path.name == NAME:
-        state = weights_of(path)
-        if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in network.named_parameters()}:
-            raise InputError("Weights of another network", where=path, do="Give the filters that it was trained with")
-        return state
-    load_weights(network, path)
-    return {name: value.detach() for name, value in network.named_parameters()}
 
 
 def _chosen(request: Request) -> Sequence[Split]:
@@ -112,21 +105,27 @@ def _chosen(request: Request) -> Sequence[Split]:
     return [every[request.fold]]
 
 
-def _require_work(request: Request, chosen: Sequence[Split]) -> None:
-    """Refuse to begin anew over a training that can be gone on with, or to go on with none; and to go on with other cases."""
+def require_begun(work: Path, members: Sequence[str] = ()) -> None:
+    """Refuse (InputError) to go on where there is no checkpoint: of these members, or of any."""
+    found = sorted(path.parent.name for path in work.glob(f"*/{NAME}"))
+    if not (set(found) & set(members) if members else found):
+        do = "Give the --out and --fold that it was begun with, or begin it without --resume"
+        expected = f"checkpoints of {', '.join(members)}" if members else "checkpoints"
+        raise InputError("There is no training to go on with", where=work, expected=expected, found=", ".join(found) or "none", do=do)
+
+
+def _require_work(request: Request, chosen: Sequence[Split], start: Start | None) -> list[str]:
+    """Refuse to begin anew over a training that can be gone on with, or to go on with none; and to go on with other cases. What is to be said."""
     work = request.work
     began = [split for split in chosen if (work / split.member / NAME).is_file()]
     if began and not request.resume:
         raise InputError("An earlier training is here", where=work, do="Give --resume to go on with it, or remove the folder")
-    listed = {split.member: {"train": [p.name for p in split.train], "held_back": [p.name for p in split.held_back]} for split in chosen}
+    if request.resume:
+        require_begun(work, [split.member for split in chosen])
+    notes = [note for split in began if (note := require_same_cases(work / split.member, split))]
     for split in chosen:
-        path = work / split.member / "cases.json"
-        if path.is_file() and split in began:
-            if json.loads(path.read_text(encoding="utf-8")) != listed[split.member]:
-                raise InputError("A training goes on with the cases it began with", where=path, do="Give the same folder of cases, or another --out")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, json.dumps(listed[split.member]).encode())
+        write_cases(work / split.member, split, start)
+    return notes + [f"{split.member}: {known}" for split in chosen if start and (known := already_learnt(start.told(), split.held_back))]
 
 
 def _quiet(_line: str) -> None:

@@ -19,6 +19,7 @@ from rt4d.segmentation.training.folds import Split
 from rt4d.segmentation.training.loop import train_member
 from rt4d.segmentation.training.loss import foreground
 from rt4d.segmentation.training.options import Options
+from rt4d.segmentation.training.start import Start
 from rt4d.segmentation.training.validation import look_at_patches, look_at_scan
 from tests.segmentation.training.make import TINY, write_balls
 
@@ -102,7 +103,7 @@ def test_an_interrupted_training_leaves_weights_that_can_be_used(split: Split, t
     monkeypatch.undo()
     run(split, tmp_path / "run")
     start = weights_of(tmp_path / "run" / NAME)
-    again = train_member(split, tmp_path / "again", options=replace(SHORT, steps=1), where=HERE, say=quiet, start=start, workers=0)
+    again = train_member(split, tmp_path / "again", options=replace(SHORT, steps=1), where=HERE, say=quiet, start=Start(start, NAME, "0"), workers=0)
     first = next(iter(start))
     torch.testing.assert_close(again.weights[first], start[first], atol=0.05, rtol=0)
 
@@ -111,7 +112,36 @@ def test_a_training_goes_on_only_with_its_own_options(split: Split, tmp_path: Pa
     run(split, tmp_path)
     with pytest.raises(InputError, match=r"rate 0\.5, found rate 0\.01"):
         run(split, tmp_path, replace(SHORT, rate=0.5))
+    with pytest.raises(InputError, match=r"from abc, found from None"):
+        run(split, tmp_path, start=Start(weights_of(tmp_path / NAME), "other.pt", "abc"))
     assert run(split, tmp_path, replace(SHORT, steps=9))
+
+
+def test_a_training_begun_by_an_earlier_rt4d_goes_on(split: Split, tmp_path: Path) -> None:
+    run(split, tmp_path)
+    held = torch.load(tmp_path / NAME, weights_only=True)
+    del held["options"]["from"]
+    torch.save(held, tmp_path / NAME)
+    assert run(split, tmp_path, replace(SHORT, steps=9), start=Start(weights_of(tmp_path / NAME), "start.pt", "abc"))
+
+
+def test_a_longer_budget_is_validated_again_and_may_find_better_weights(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.4, 0.6])
+    monkeypatch.setattr(loop, "score", lambda _looked: next(scores))
+    run(split, tmp_path, replace(SHORT, steps=4))
+    said: list[str] = []
+    progress = train_member(split, tmp_path, options=replace(SHORT, steps=8), where=HERE, say=said.append, workers=0)
+    assert progress.step == 8
+    assert sum("Dice of held-back lesions" in line for line in said) == 1
+    assert progress.best_score == 0.6
+    assert progress.best is not None
+    assert all(torch.equal(progress.best[name], value) for name, value in progress.average.items())
+
+
+def test_of_validations_that_are_equally_good_the_latest_is_chosen(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "score", lambda _looked: 0.0)
+    progress = train_member(split, tmp_path, options=SHORT, where=HERE, say=quiet, workers=0)
+    assert all(torch.equal(progress.chosen[name], value) for name, value in progress.average.items())
 
 
 def test_what_is_no_checkpoint_is_refused(split: Split, tmp_path: Path) -> None:
@@ -126,8 +156,26 @@ def test_what_is_no_checkpoint_is_refused(split: Split, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_ends_the_training(split: Split, tmp_path: Path) -> None:
     wild = replace(SHORT, rate=1e38, steps=40)
-    with pytest.raises(TrainingError, match="lower --rate"):
-        run(split, tmp_path, wild)
+    with pytest.raises(TrainingError, match="lower --rate") as without:
+        run(split, tmp_path / "wild", wild)
+    assert "--from" not in str(without.value)
+
+
+def test_after_a_loss_that_is_no_number_one_begins_anew_from_the_last_good_checkpoint(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(split, tmp_path)
+    monkeypatch.setattr(loop, "loss", lambda answers, *_: answers.sum() * float("nan"))
+    with pytest.raises(TrainingError, match=rf"another --out.*--from {tmp_path / NAME}"):
+        run(split, tmp_path, replace(SHORT, steps=9))
+
+
+def test_nothing_is_saved_before_the_first_step(split: Split, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"no case")
+    with pytest.raises(InputError, match="Not a training case"):
+        run(replace(split, train=(damaged,)), tmp_path / "run")
+    assert not (tmp_path / "run" / NAME).exists()
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

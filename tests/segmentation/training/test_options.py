@@ -14,7 +14,7 @@ from tests.segmentation.training.make import TINY
 
 @pytest.mark.parametrize("patch", [8, 272])
 def test_a_patch_that_no_bundle_may_have_is_refused(patch: int) -> None:
-    with pytest.raises(InputError, match="The patch does not fit.*16.*256"):
+    with pytest.raises(InputError, match=r"The patch does not fit.*16.*256"):
         replace(TINY, patch=patch)
 
 

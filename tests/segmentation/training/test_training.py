@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,12 +16,15 @@ from monai.bundle import ConfigParser
 from monai.inferers.utils import sliding_window_inference
 
 from rt4d.errors import InputError, NotFoundError
+from rt4d.resources import data_folder
 from rt4d.segmentation.bundle import bundle_digest, read_bundle
+from rt4d.segmentation.cases import write_case
 from rt4d.segmentation.network import build, load_weights
-from rt4d.segmentation.training.card import rewrite_card
+from rt4d.segmentation.training.card import card, rewrite_card
 from rt4d.segmentation.training.options import Options
-from rt4d.segmentation.training.training import ALL_FOLDS, Request, starting_weights, train
-from tests.segmentation.training.make import TINY, write_balls
+from rt4d.segmentation.training.start import read_start
+from rt4d.segmentation.training.training import ALL_FOLDS, Request, train
+from tests.segmentation.training.make import TINY, balls, write_balls
 
 REQUIRED = {
     "version", "monai_version", "pytorch_version", "numpy_version", "task", "description", "authors", "copyright", "network_data_format",
@@ -133,14 +137,110 @@ def test_the_training_is_written_down(made: Path) -> None:
 
 def test_weights_to_begin_from_are_those_of_bundle_file_or_checkpoint(made: Path, tmp_path: Path) -> None:
     name = "input_block.conv1.conv.weight"
-    from_bundle, from_file = (starting_weights(path, SHORT)[name] for path in (made, made / "models/fold0.pt"))
+    from_bundle, from_file = (read_start(path, SHORT).weights[name] for path in (made, made / "models/fold0.pt"))
     assert torch.equal(from_bundle, from_file)
-    checkpoint = starting_weights(made.parent / "work/fold0/checkpoint.pt", SHORT)[name]
+    checkpoint = read_start(made.parent / "work/fold0/checkpoint.pt", SHORT).weights[name]
     torch.testing.assert_close(checkpoint.half().float(), from_file)
     with pytest.raises(NotFoundError):
-        starting_weights(tmp_path, SHORT)
+        read_start(tmp_path, SHORT)
     with pytest.raises(InputError, match="another network"):
-        starting_weights(made, replace(SHORT, filters=(8, 8, 8)))
+        read_start(made, replace(SHORT, filters=(8, 8, 8)))
+
+
+def test_what_a_training_began_from_is_written_down_and_compared_on_resuming(made: Path, tmp_path: Path) -> None:
+    cases = write_balls(tmp_path / "cases", 4)
+    said: list[str] = []
+    bundle = train(request(tmp_path, cases, start=made), say=said.append, workers=0)
+    assert bundle is not None
+    told = json.loads((bundle / "configs/train.json").read_text())
+    assert told["from"]["name"] == "balls/models/fold0.pt"
+    assert told["from"]["sha256"] == hashlib.sha256((made / "models/fold0.pt").read_bytes()).hexdigest()
+    assert told["from"]["sha256"] in (bundle / "docs/README.md").read_text()
+    assert not any("learnt from" in line for line in said)  # the same fold of the same cases is held back
+    again = replace(request(tmp_path, cases, resume=True), out=tmp_path / "again")
+    with pytest.raises(InputError, match=r"options it began with.*from None, found from [0-9a-f]{64}"):
+        train(again, say=quiet, workers=0)
+    assert train(replace(again, start=made), say=quiet, workers=0)
+
+
+def test_held_back_cases_that_the_first_weights_had_learnt_from_are_told(tmp_path: Path) -> None:
+    cases = write_balls(tmp_path / "cases", 4)
+    everybody = train(replace(request(tmp_path, cases, fold=None), out=tmp_path / "everybody"), say=quiet, workers=0)
+    fewer = replace(request(tmp_path, cases, fold=1, start=everybody), out=tmp_path / "fewer", work=tmp_path / "work2")
+    said: list[str] = []
+    bundle = train(fewer, say=said.append, workers=0)
+    assert bundle is not None
+    warning = "2 of 2 held-back cases bear the names of cases that everybody/models/all.pt had learnt from: figures on them are too good"
+    assert f"fold1: {warning}" in said
+    assert warning in (bundle / "docs/README.md").read_text()
+    for start, learnt in (
+        (bundle, 4),  # by way of what it began from
+        (tmp_path / "work2/fold1", 4),
+        (tmp_path / "work/all/checkpoint.pt", 4),
+    ):
+        assert len(read_start(start, SHORT).learnt) == learnt
+
+
+def test_weights_of_which_nothing_is_known_are_said_to_be_such(made: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.pt"
+    alone.write_bytes((made / "models/fold0.pt").read_bytes())
+    start = read_start(alone, SHORT)
+    assert (start.name, start.learnt) == ("alone.pt", ())
+    told = made / "configs/train.json"
+    before = told.read_text()
+    told.write_text(json.dumps({**json.loads(before), "from": start.told()}))
+    try:
+        assert "Began from the weights alone.pt" in card(made)
+        assert "not written down what they had learnt from" in card(made)
+    finally:
+        told.write_text(before)
+
+
+def test_the_card_of_a_bundle_that_tells_nothing_of_its_beginning_says_nothing_of_it() -> None:
+    folder = data_folder("models") / "gtv_lung"
+    assert "from" not in json.loads((folder / "configs/train.json").read_text())
+    training = card(folder).split("## Training\n\n")[1]
+    assert training.split("curves: docs/curves.csv.\n\n")[1].startswith("| member |")
+
+
+def test_a_resume_with_nothing_to_resume_is_refused(tmp_path: Path) -> None:
+    cases = write_balls(tmp_path / "cases", 4)
+    with pytest.raises(InputError, match=r"no training to go on with.*work.*without --resume"):
+        train(request(tmp_path, cases, resume=True), say=quiet, workers=0)
+    assert not (tmp_path / "work").exists()
+    train(request(tmp_path, cases), say=quiet, workers=0)
+    with pytest.raises(InputError, match=r"no training to go on with.*expected checkpoints of fold1, found fold0"):
+        train(replace(request(tmp_path, cases, fold=1, resume=True), out=tmp_path / "again"), say=quiet, workers=0)
+
+
+def test_a_training_does_not_go_on_with_cases_that_changed_under_their_names(tmp_path: Path) -> None:
+    cases = write_balls(tmp_path / "cases", 4)
+    train(request(tmp_path, cases), say=quiet, workers=0)
+    again = replace(request(tmp_path, cases, resume=True), out=tmp_path / "again")
+    write_case(cases[2], balls(2, lesions=1))  # written anew, and the same
+    assert train(again, say=quiet, workers=0)
+    write_case(cases[2], balls(9, lesions=1, patient="P2"))
+    with pytest.raises(InputError, match=r"cases it began with.*1 changed: case2\.npz.*another --out.*--from .*checkpoint\.pt"):
+        train(replace(again, out=tmp_path / "third"), say=quiet, workers=0)
+
+
+def test_a_training_begun_when_only_names_were_written_down_goes_on_and_says_so(tmp_path: Path) -> None:
+    cases = write_balls(tmp_path / "cases", 4)
+    train(request(tmp_path, cases), say=quiet, workers=0)
+    path = tmp_path / "work/fold0/cases.json"
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({role: list(held[role]) for role in ("train", "held_back")}))
+    again = replace(request(tmp_path, cases, resume=True), out=tmp_path / "again")
+    said: list[str] = []
+    assert train(again, say=said.append, workers=0)
+    assert any("earlier rt4d" in line for line in said)
+    assert json.loads(path.read_text()) == held
+    path.write_text(json.dumps({"train": ["a.npz"], "held_back": list(held["held_back"])}))
+    with pytest.raises(InputError, match=r"2 new: .*1 missing: a\.npz"):
+        train(replace(again, out=tmp_path / "third"), say=quiet, workers=0)
+    path.write_text("[]")
+    with pytest.raises(InputError, match="list of cases"):
+        train(replace(again, out=tmp_path / "third"), say=quiet, workers=0)
 
 
 def test_an_earlier_training_is_gone_on_with_only_when_asked_and_with_its_cases(tmp_path: Path) -> None:
@@ -164,6 +264,8 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(tmp_path: Path) -> N
     ):
         with pytest.raises(InputError, match=said):
             train(replace(request(tmp_path, cases), **changed), say=quiet, workers=0)  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError):
+        train(request(tmp_path, cases, start=tmp_path / "none"), say=quiet, workers=0)
     assert not (tmp_path / "work").exists()
 
 
