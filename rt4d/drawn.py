@@ -122,6 +122,9 @@ def _referenced_phase(ct: FourDCT, summary: StructureSetSummary, path: Path) -> 
     """The phase whose images a structure set references; None where it references no phase."""
     images = set(summary.referenced_sop_uids)
     hits = [phase for phase in ct if images & set(phase.identity.sop_instance_uids)]
+    if len(hits) > 1 and summary.referenced_frames:  # all phases are frames of one image
+        frames = set(summary.referenced_frames)
+        hits = [phase for phase in hits if frames & set(zip(phase.identity.sop_instance_uids, phase.identity.frame_numbers or (), strict=False))]
     if not hits:
         series = set(summary.referenced_series_uids)
         hits = [phase for phase in ct if phase.identity.series_uid in series]

@@ -112,6 +112,16 @@ def test_a_planning_ct_in_another_frame_of_reference_is_refused(ct, tmp_path):
         drawn_targets(ct, [path], planning=planning)
 
 
+def test_of_phases_in_one_image_the_frames_tell_which_was_drawn_on(ct, tmp_path):
+    depth = GRID.size[2]
+    one = {"series_uid": "1.2.3", "sop_instance_uids": ("1.2.3.4",) * depth, "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2.1"}
+    numbers = [tuple(range(1 + n * depth, 1 + (n + 1) * depth)) for n in range(len(ct))]
+    frames = [replace(phase, identity=replace(phase.identity, **one, frame_numbers=each)) for phase, each in zip(ct, numbers, strict=True)]
+    enhanced = FourDCT(tuple(frames), "50")
+    (target,) = drawn_targets(enhanced, [drawn_on(tmp_path / "rs.dcm", enhanced["50"], GTV=box((5, 5, 5)))])
+    assert list(target.masks) == ["50"]
+
+
 def test_an_unknown_name_lists_what_is_there(ct, tmp_path):
     path = drawn_on(tmp_path / "rs.dcm", ct.reference, GTVp=box((5, 5, 5)))
     with pytest.raises(NotFoundError, match="GTVp"):

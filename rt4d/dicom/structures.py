@@ -203,7 +203,8 @@ class StructureSet(Mapping[str, Mask]):
         on = self.on.geometry
         if not self._interpolate_missing:
             if gap := empty_slices_within(placed.by_slice):
-                self._note(f"ROI {roi.name} has no contour on {gap} of the slices between its first and its last")
+                what = f"has no contour on {gap} of the slices between its first and its last"
+                self._note(f"ROI {roi.name} {what}: look whether that is meant (rt4d itv and rt4d contours fill them with --interpolate)")
             return Region(roi.name, on, placed.by_slice, (), boundary, traced)
         planes = {float(on.offsets_mm[z]): polygons for z, polygons in placed.by_slice.items()} | placed.between
         gaps = gaps_between(planes, on, drawn=list(placed.by_slice))

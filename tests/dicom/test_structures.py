@@ -299,7 +299,8 @@ def test_a_traced_region_is_read_inclusively_unless_told_otherwise(tmp_path: Pat
 def test_a_gap_between_slices_is_noted(tmp_path: Path, ct: CtImage) -> None:
     contours = read_rtstruct(written(tmp_path, ct, Drawn("GTV", a_box(ct, (1, 4)))), on=ct)
     assert contours["GTV"].inside.any(axis=(1, 2)).tolist() == [False, True, False, False, True, False, False, False]
-    assert contours.notes == ("ROI GTV has no contour on 2 of the slices between its first and its last",)
+    (note,) = contours.notes
+    assert note.startswith("ROI GTV has no contour on 2 of the slices between its first and its last")
 
 
 def test_open_contours_beside_closed_ones_are_left_out_and_named(tmp_path: Path, ct: CtImage) -> None:
