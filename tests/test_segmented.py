@@ -1,4 +1,4 @@
-"""The segmenter on every phase, for comparison with the GTV that is there: at its centroid, and that lesion only.
+"""The segmenter on every phase, for comparison with the GTV that is there: within each of its pieces, and those lesions only.
 
 A stand-in answers for a network: tumour is what is denser than -300 HU.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rt4d.agreement import dice
 from rt4d.errors import GeometryError, InputError, NotFoundError
 from rt4d.geometry import Geometry
 from rt4d.phases import FourDCT, Phase, SeriesIdentity
@@ -48,6 +49,46 @@ def test_each_phase_gives_the_lesion_at_its_own_gtv_and_no_other(model, ct):
         assert found[label].volume_cm3 == pytest.approx(4 / 3 * np.pi * RADIUS**3 / 1000, rel=0.15)
 
 
+def test_a_gtv_in_two_pieces_is_asked_about_in_both(model, ct):
+    """The centroid of both lies between them, where there is only lung: nothing was found there."""
+    both = ball(PLACES["50"]) | ball(*STILL)
+    found = segmented_phases(ct, {"50": both})["50"]
+    assert dice(found, both) > 0.9
+
+
+@pytest.fixture
+def asked(model, monkeypatch):
+    """The points about which the segmenter is asked."""
+    points = []
+
+    def noted(*arguments, **more):
+        points.append(more["point_mm"])
+        return segmenting.segment(*arguments, **more)
+
+    monkeypatch.setattr("rt4d.segmented.segment", noted)
+    return points
+
+
+def test_the_point_that_is_asked_about_lies_deep_within_the_mask(asked, ct):
+    """The centroid of a shell does not lie in it."""
+    place, radius = STILL
+    shell = ball(place, 14.0) - ball(place, 8.0)
+    found = segmented_phases(ct, {"50": shell})["50"]
+    (point,) = asked
+    assert 9 < np.linalg.norm(np.subtract(point, place)) < 13
+    assert dice(found, ball(place, radius)) > 0.9
+
+
+def test_specks_are_not_asked_about_nor_what_was_already_found(asked, ct):
+    place, radius = STILL
+    parts = ball(place, 4.0) | ball((place[0], place[1] + 10, place[2]), 3.0) | ball((10.0, -30.0, 20.0), 1.0)
+    found = segmented_phases(ct, {"50": parts})["50"]
+    assert len(asked) == 1
+    assert found.volume_cm3 == pytest.approx(ball(place, radius).volume_cm3, rel=0.1)
+    assert segmented_phases(ct, {"50": ball((10.0, -30.0, 20.0), 1.0)}) == {"50": None}
+    assert len(asked) == 2
+
+
 def test_where_there_is_no_lesion_there_is_no_mask(model, ct):
     """The GTV of phase 00 was carried to where there is only lung."""
     found = segmented_phases(ct, {"00": ball((30.0, 25.0, -30.0)), "50": ball(PLACES["50"])})
@@ -77,7 +118,7 @@ def test_masks_of_another_grid_or_phase_and_empty_ones_are_refused(model, ct):
         segmented_phases(ct, {"50": ball(PLACES["50"], grid=other)})
     with pytest.raises(NotFoundError, match="25"):
         segmented_phases(ct, {"25": ball(PLACES["50"])})
-    with pytest.raises(InputError, match="no centroid"):
+    with pytest.raises(InputError, match="empty mask"):
         segmented_phases(ct, {"50": ball((500.0, 0.0, 0.0))})
 
 
