@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from rt4d import anatomy
-from rt4d.errors import InputError
-from rt4d.geometry import Geometry
+from rt4d.errors import InputError, NoLesionError
+from rt4d.geometry import Geometry, Triple
 from rt4d.volumes import Mask, Volume
 
 MARGIN_MM = 30.0
@@ -22,6 +23,10 @@ BY_LUNGS_MM = 10.0
 """A lesion all of which lies farther from both lungs than this is none of the lung."""
 MIDDLE_MM = 15.0
 """A lesion whose centre lies nearer to the midline than this is called neither left nor right."""
+SKIN_MM = 10.0
+"""So far in front of the skin, as coarse voxels show it, a point is taken to lie in the patient."""
+AIR_HU, AIR_MM = -900.0, 5.0
+"""Where the median so near a point is lower there is air; and where no lungs were found, that of the room only (`anatomy.ROOM_HU`)."""
 
 Side = Literal["left", "right", "middle"]
 
@@ -30,8 +35,8 @@ Side = Literal["left", "right", "middle"]
 class Chest:
     """The part of an upright grid in which lesions are sought: start and size (x y z).
 
-    middle_x_mm: the midline; where: the lungs, what lies between them and 20 mm around, within the body; by_lungs: the lungs and 10 mm around.
-    None where no lungs were found.
+    middle_x_mm: the midline; where: the lungs, what lies between them and 20 mm around, within the body; by_lungs: the lungs and 10 mm around;
+    body: all of the patient. None where no lungs were found.
     """
 
     start: tuple[int, int, int]
@@ -40,6 +45,7 @@ class Chest:
     note: str = ""
     where: Mask | None = None
     by_lungs: Mask | None = None
+    body: Mask | None = None
 
     def holds(self, points_mm: npt.NDArray[np.float64]) -> bool:
         """Whether at least half of some points, shape (n, 3), lie in the chest; also where no lungs were found to tell."""
@@ -73,7 +79,41 @@ def find_chest(upright: Volume) -> Chest:
     points = lungs.points_mm
     mirrored = points[[points[:, 0].argmin(), points[:, 0].argmax()]] * (-1, 1, 1) + (2 * middle, 0, 0)
     start, size = upright.geometry.box_around(np.vstack([points, mirrored]), MARGIN_MM)
-    return Chest(start, size, middle, where=_around(lungs, body, middle), by_lungs=_grown(lungs, BY_LUNGS_MM))
+    return Chest(start, size, middle, where=_around(lungs, body, middle), by_lungs=_grown(lungs, BY_LUNGS_MM), body=body)
+
+
+def require_in_patient(upright: Volume, chest: Chest, point_mm: Triple) -> None:
+    """Refuse (NoLesionError) a point in the air around the patient: the network outlines lesions of air there.
+
+    That is, with air within 5 mm, and more than 10 mm from the body's convex hull in its slice: gaps between arm and chest, and lungs that were
+    taken for none, lie within. Nothing is refused where no body was found.
+    """
+    start, size = upright.geometry.box_around(np.array([point_mm]), AIR_MM)
+    if np.median(upright.crop(start, size).hu) >= (anatomy.ROOM_HU if chest.body is None else AIR_HU):
+        return
+    try:
+        body = chest.body or anatomy.body(upright)
+    except InputError:
+        return
+    slices = body.inside[start[2] : start[2] + size[2]].any(axis=0)
+    points_mm = body.geometry.to_patient([(x, y, 0) for y, x in np.argwhere(slices)])[:, :2] if slices.any() else None
+    if points_mm is not None and _within(point_mm[:2], points_mm):
+        return
+    raise NoLesionError(
+        "The point lies outside the patient",
+        expected="DICOM's coordinates in mm (LPS): x to the left, y back, z up",
+        found=", ".join(f"{v:.1f}" for v in point_mm),
+        do="Many programs tell x to the right and y to the front (RAS): turn the signs of both",
+    )
+
+
+def _within(place_mm: tuple[float, float], points_mm: npt.NDArray[np.float64]) -> bool:
+    """Whether a place of a slice lies within 10 mm of the convex hull of points."""
+    try:
+        hull = ConvexHull(points_mm)
+    except QhullError:  # all in one line
+        return True
+    return bool((hull.equations @ (*place_mm, 1.0)).max() <= SKIN_MM)
 
 
 def _around(lungs: Mask, body: Mask, middle_x_mm: float) -> Mask:

@@ -21,7 +21,7 @@ from rt4d.errors import InputError
 from rt4d.geometry import Geometry, Triple
 from rt4d.rois import Progress
 from rt4d.segmentation.bundle import Bundle
-from rt4d.segmentation.chest import Chest, find_chest
+from rt4d.segmentation.chest import Chest, find_chest, require_in_patient
 from rt4d.segmentation.hounsfield import require_hu
 from rt4d.segmentation.looks import together, with_small
 from rt4d.segmentation.network import imported_beside
@@ -60,7 +60,7 @@ def probability(
     """The mean of the members' probabilities in the chest, or around a point, on the network's grid.
 
     flips: also look at the CT turned over along each axis, which takes four times as long. Refused (InputError): values that are
-    no Hounsfield units, a point outside the CT, a bundle whose network or weights cannot be used.
+    no Hounsfield units, a point outside the CT or the patient, a bundle whose network or weights cannot be used.
     """
     require_hu(volume)
     if point_mm is not None and not volume.geometry.contains(np.array(point_mm)):
@@ -68,7 +68,10 @@ def probability(
         raise InputError("The point lies outside the CT", found=_text(point_mm), do=do)
     with imported_beside():
         upright = to_space(volume, bundle.space)
-        chest = find_chest(padded_where_not_imaged(upright, volume))
+        seen = padded_where_not_imaged(upright, volume)
+        chest = find_chest(seen)
+        if point_mm is not None:
+            require_in_patient(seen, chest, point_mm)
     if point_mm is None:
         low, size = np.array(chest.start), np.array(chest.size)
         return _look(upright, low, low + size, bundle, chest, point_mm=None, flips=flips, progress=progress)

@@ -80,7 +80,7 @@ def segment(
 
     bundle: a name, or '/path/to/bundle@sha256:<hex>'; rt4d's own where not given. point_mm: patient coordinates (LPS). keep: the numbers of
     the candidates to be kept instead, as an earlier call on the same CT gave them. flips: also look at the CT turned over, four times as long.
-    Raises InputError: no lesion at the point (NoLesionError), the point outside the CT, no candidate of a number, a bundle that cannot be used.
+    Raises InputError: no lesion at the point (NoLesionError), a point outside CT or patient, no candidate of a number, a bundle that is unusable.
     """
     if point_mm is not None and keep:
         raise InputError("A point and numbers of candidates exclude one another", do="Give one of them")

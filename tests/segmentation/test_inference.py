@@ -319,6 +319,11 @@ def test_a_point_outside_the_ct_is_refused():
         probability(balls(GRID, []), a_bundle(), point_mm=(500.0, 0.0, 0.0))
 
 
+def test_a_point_outside_the_patient_is_refused(thorax):
+    with pytest.raises(InputError, match=r"The point lies outside the patient.*found 0\.0, -135\.0, 0\.0"):
+        probability(thorax, a_bundle(), point_mm=(0.0, -135.0, 0.0))
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = write_bundle(tmp_path_factory.mktemp("bundle") / "tiny", members=2)
