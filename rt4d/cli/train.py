@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rt4d.segmentation.training.options import Options
 
-DATA_HELP = "A folder of training cases (.npz), or a table (CSV) ct,gtv,patient[,roi] of real ones: DICOM and RTSTRUCT, or images."
+DATA_HELP = "A folder of training cases (.npz), or a table (CSV, Excel) ct,gtv,patient[,roi] of real ones: DICOM and RTSTRUCT, or images."
 FOLD_HELP = "The fold that is held back: 0, 1 …; or none: learn from everybody, without a validation."
 FROM_HELP = "Begin from these weights: a bundle's folder, a .pt file, or a checkpoint."
 
@@ -43,9 +43,9 @@ def train(
     """
     # Threads that wait without spinning leave the cores to the process that makes patches. Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from rt4d.errors import InputError
+    from rt4d.errors import InputError, TrainingError
     from rt4d.outputs import require_new_folder
-    from rt4d.segmentation.training.training import ALL_FOLDS, UNSTATED, Request
+    from rt4d.segmentation.training.training import ALL_FOLDS, UNSTATED, Request, require_begun
     from rt4d.segmentation.training.training import train as run
 
     out = require_new_folder(out, not_inside=data)
@@ -53,6 +53,8 @@ def train(
         minutes=minutes, steps=steps, folds=folds, seed=seed, rate=rate, batch=batch, patch=patch, filters=_filters(filters), patience=patience
     )
     work = out.with_name(f"{out.name}.training")
+    if resume:
+        require_begun(work)  # before a table is converted into a folder that was not meant
     request = Request(
         cases=_cases(data, work, options, skip_broken=skip_broken),
         out=out,
@@ -63,17 +65,23 @@ def train(
         start=start,
         licence=licence or UNSTATED,
     )
+    before = _checkpoints(work)
     try:
         bundle = run(request, say=_say)
-    except InputError:  # refused before anything was learnt
+    except TrainingError:  # would end so again: its message says how to begin anew
         raise
-    except BaseException:
-        if any(work.glob("*/checkpoint.pt")):
+    except BaseException as error:
+        if _checkpoints(work) != (before if isinstance(error, InputError) else {}):  # not where the call was refused before anything was learnt
             _say(f"stopped; what was learnt is in {work}: the same command with --resume goes on")
         raise
     if bundle is not None:
         sys.stdout.write(f"Written to {bundle}: read docs/README.md first.\nUse it with --bundle {bundle}@sha256:{_digest(bundle)}\n")
     return 0
+
+
+def _checkpoints(work: Path) -> dict[Path, int]:
+    """When each was written."""
+    return {path: path.stat().st_mtime_ns for path in work.glob("*/checkpoint.pt")}
 
 
 def _digest(bundle: Path) -> str:
@@ -125,6 +133,8 @@ def _cases(data: Path, work: Path, options: Options, *, skip_broken: bool) -> tu
     rows = read_table(data)
     with progress() as show:
         made = convert(rows, work / "cases", space=options.space, skip_broken=skip_broken, progress=show)
+    for note in made.notes:
+        _say(note)
     for told in made.broken:
         _say(f"left out: {told}")
     return made.cases

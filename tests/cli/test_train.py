@@ -108,7 +108,39 @@ def test_no_cases_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "No cases here" in capsys.readouterr().err
 
 
+def test_a_resume_of_nothing_is_refused_before_a_table_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(tmp_path, ",".join([*written(tmp_path, "A"), "A"]))
+    assert run(path, "--out", tmp_path / "mistyped", "--resume", *TINY) == 2
+    assert "no training to go on with" in capsys.readouterr().err
+    assert not list(tmp_path.glob("mistyped*"))
+
+
+def test_lines_of_one_ct_are_said_to_make_one_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ",".join([*written(tmp_path, "A"), "A"])
+    assert run(table(tmp_path, line, line), "--out", tmp_path / "model", "--steps", 1, *TINY, "--fold", "none") == 0
+    assert "line 3, patient A: the same as table.csv, line 2, patient A; counted once" in capsys.readouterr().err
+
+
+def test_a_damaged_case_met_after_steps_is_named_and_the_training_goes_on_once_it_is_mended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "workers_for", lambda _device: 1)
+    damaged, *_ = write_balls(tmp_path / "cases", 4)
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:300] + bytes(100) + whole[400:])
+    command = (tmp_path / "cases", "--out", tmp_path / "model", "--steps", 5, "--fold", "none", *TINY, "--batch", 1, "--seed", 1)
+    assert run(*command) == 2
+    said = capsys.readouterr().err
+    assert f"rt4d: Not a training case ({damaged})" in said
+    assert "Traceback" not in said
+    assert "--resume goes on" in said
+    damaged.write_bytes(whole)
+    assert run(*command, "--resume") == 0
+
+
 def test_a_rate_that_is_far_too_high_ends_with_code_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_balls(tmp_path / "cases", 4)
     assert run(tmp_path / "cases", "--out", tmp_path / "model", "--steps", 60, *TINY, "--rate", 1e38) == 3
-    assert "lower --rate" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "lower --rate and another --out" in said
+    assert "--resume" not in said

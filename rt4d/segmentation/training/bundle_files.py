@@ -149,8 +149,7 @@ def inference(options: Options, members: Sequence[str]) -> dict[str, Any]:
 def _training(trained: Trained) -> dict[str, Any]:
     """What was trained on what, so that it can be done again and gone on with."""
     lists = {
-        split.member: {"train": [path.name for path in split.train], "held_back": [path.name for path in split.held_back]}
-        for split in trained.splits
+        split.member: {"train": [path.name for path in split.train], "held_back": [path.name for path in split.held_back]} for split in trained.splits
     }
     told = {"made_with": f"rt4d {__version__}", "options": trained.options.to_dict(), "from": trained.start}
     return told | {"members": lists, "curves": "docs/curves.csv"}

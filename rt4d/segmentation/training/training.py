@@ -53,8 +53,8 @@ def train(request: Request, *, say: Say, workers: int | None = None) -> Path | N
     """Train and write the bundle; its path (None in all but the first process of several).
 
     Refused (InputError) before anything is computed: no cases or of another spacing, too few patients, an output that is there, checkpoints
-    of an earlier training without `resume`, none or those of other cases with it. Raises TrainingError where the loss is no number any more, OutputError where the disk
-    is full.
+    of an earlier training without `resume`, none or those of other cases with it. Raises TrainingError where the loss is no number any
+    more, OutputError where the disk is full.
     """
     out = require_new_folder(request.out)
     chosen = _chosen(request)
