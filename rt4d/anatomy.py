@@ -109,8 +109,8 @@ def _lungs(upright: _Upright, inside: Bools) -> Bools:
 def _require_size(lungs: Bools, upright: _Upright) -> None:
     """Refuse lungs that are none: too small, or larger than anybody's."""
     _, y_mm, x_mm = upright.spacing_mm
-    volume_cm3 = np.count_nonzero(lungs) * upright.voxel_cm3
-    section_cm2 = np.count_nonzero(lungs) * y_mm * x_mm / 100 / max(np.count_nonzero(lungs.any(axis=(1, 2))), 1)
+    voxels, slices = int(np.count_nonzero(lungs)), int(np.count_nonzero(lungs.any(axis=(1, 2))))
+    volume_cm3, section_cm2 = voxels * upright.voxel_cm3, voxels * y_mm * x_mm / 100 / max(slices, 1)
     most_cm3, most_cm2 = LARGEST_LUNGS
     if volume_cm3 < SMALLEST_LUNGS_CM3:
         raise InputError(

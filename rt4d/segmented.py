@@ -17,12 +17,12 @@ from rt4d.agreement import dice
 from rt4d.drawn import DrawnTarget
 from rt4d.errors import InputError, NoLesionError
 from rt4d.geometry import Triple
-from rt4d.phases import FourDCT
+from rt4d.phases import CtImage, FourDCT
 from rt4d.rois import Progress
 from rt4d.segmentation.files import SPECK_CM3
 from rt4d.segmentation.probabilities import TOUCHING
 from rt4d.segmentation.segmenting import Segmentation, segment
-from rt4d.volumes import Mask, Volume
+from rt4d.volumes import Mask
 
 NOT_FIRST = "another has the highest score (--keep takes any)"
 
@@ -73,20 +73,20 @@ def segmented_phases(
         if progress is not None:
             progress("segmenting phases", len(found), len(masks))
         grids.require(ct[label].geometry, mask.geometry, what=f"The mask of phase {label} lies on another grid than the phase")
-        found[label] = _segmented(ct[label].volume, mask, bundle=bundle)
+        found[label] = _segmented(ct[label], mask, bundle=bundle)
     if progress is not None:
         progress("segmenting phases", len(found), len(masks))
     return found
 
 
-def _segmented(volume: Volume, mask: Mask, *, bundle: str | None) -> Mask | None:
+def _segmented(phase: CtImage, mask: Mask, *, bundle: str | None) -> Mask | None:
     united: Mask | None = None
     for z, y, x in _deepest(mask):
         if united is not None and united.inside[z, y, x]:
             continue
         px, py, pz = mask.geometry.to_patient((x, y, z)).tolist()
         try:
-            one = segment(volume, bundle=bundle, point_mm=(px, py, pz)).primary
+            one = segment(phase, bundle=bundle, point_mm=(px, py, pz)).primary
         except NoLesionError:
             continue
         united = one if united is None else united | one
