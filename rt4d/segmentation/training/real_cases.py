@@ -23,6 +23,7 @@ from rt4d.provenance import cores
 from rt4d.rois import Progress
 from rt4d.segmentation.cases import FULL_SHARE, SUFFIX, Case, read_heading, write_case
 from rt4d.segmentation.chest import find_chest
+from rt4d.segmentation.hounsfield import require_hu
 from rt4d.segmentation.space import Space, share_in_space, to_space
 from rt4d.volumes import Mask, Volume
 
@@ -114,8 +115,9 @@ def convert(rows: Sequence[Row], folder: Path, *, space: Space, skip_broken: boo
 def case_of(volume: Volume, gtv: Mask, *, space: Space, patient: str) -> Case:
     """A CT and its GTV as a case: the chest and the GTV, in the network's space; the GTV's pieces are its lesions.
 
-    Refused (InputError): a GTV that is empty or lies outside the CT.
+    Refused (InputError): a GTV that is empty or lies outside the CT, values that are no Hounsfield units.
     """
+    require_hu(volume)
     if gtv.is_empty:
         raise InputError("The GTV is empty", where=patient)
     upright = to_space(volume, space)

@@ -60,6 +60,12 @@ def test_a_case_keeps_the_gtvs_volume_pieces_and_place_in_any_pose(pose: str) ->
     assert case.hu[case.lesions == 255].mean() == pytest.approx(20, abs=60)
 
 
+def test_a_ct_without_its_intercept_teaches_nothing() -> None:
+    volume, gtv = patient()
+    with pytest.raises(InputError, match="not Hounsfield units"):
+        case_of(Volume(volume.hu + np.int16(1024), volume.geometry), gtv, space=SPACE, patient="P")
+
+
 def test_a_table_of_images_is_converted_once_and_again_where_a_file_changes(tmp_path: Path) -> None:
     lines = [",".join([*written(tmp_path, name), name]) for name in ("A", "B")]
     rows = read_table(table(tmp_path, *lines))
