@@ -69,8 +69,9 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
 
 def _add(piece: Mask, inside: npt.NDArray[np.bool_], onto: Geometry, *, keep_volume: bool) -> None:
     """Set the voxels of `inside` whose centres lie within the piece."""
-    window, target, sampled = sampled_distance_mm(piece, onto)
-    reach_mm = max(*piece.geometry.spacing_mm, *onto.spacing_mm) / 2
+    crop = _with_room(piece)
+    window, target, sampled = _sampled(crop, onto)
+    reach_mm = max(_longest_step_mm(crop.geometry), _longest_step_mm(target)) / 2
     inside[window] |= sampled < (level_that_keeps_volume(sampled, target, 1000 * piece.volume_cm3, reach_mm=reach_mm) if keep_volume else 0.0)
 
 
@@ -79,7 +80,10 @@ def sampled_distance_mm(mask: Mask, onto: Geometry) -> tuple[tuple[slice, ...], 
 
     Voxels beyond the other grid are not in it. An empty mask is refused.
     """
-    crop = _with_room(mask)
+    return _sampled(_with_room(mask), onto)
+
+
+def _sampled(crop: Mask, onto: Geometry) -> tuple[tuple[slice, ...], Geometry, npt.NDArray[np.float32]]:
     start, size = onto.box_around(_corners(crop.geometry))
     target = onto.crop(start, size)
     distance = signed_distance_mm(crop)
@@ -151,11 +155,18 @@ def _padded(z_mm: Floats, alone_mm: float) -> Floats:
 
 
 def _with_room(mask: Mask) -> Mask:
-    """The mask cropped to its box and set into one voxel of outside all round, also where it touches the edge of its grid."""
+    """The mask cropped to its box and set into one voxel of outside all round, also where it touches the edge of its grid.
+
+    Above and below stand the slices that are next in its grid, as far off as they are; one more where the grid ends.
+    """
     start, size = mask.box()
     crop = mask.crop(start, size)
     geometry = crop.geometry
-    z_mm = _padded(geometry.offsets_mm, geometry.spacing_mm[2])
+    if geometry.is_even:
+        z_mm = _padded(geometry.offsets_mm, geometry.spacing_mm[2])
+    else:
+        whole = _padded(mask.geometry.offsets_mm, geometry.spacing_mm[2])
+        z_mm = whole[start[2] : start[2] + size[2] + 2] - whole[start[2] + 1]
     origin = geometry.origin_mm + geometry.matrix @ (-geometry.spacing_mm[0], -geometry.spacing_mm[1], z_mm[0])
     wider = Geometry(
         (size[0] + 2, size[1] + 2, size[2] + 2),
@@ -166,6 +177,13 @@ def _with_room(mask: Mask) -> Mask:
         None if geometry.is_even else tuple(z_mm - z_mm[0]),
     )
     return Mask(np.pad(crop.inside, 1), wider)
+
+
+def _longest_step_mm(geometry: Geometry) -> float:
+    """The longest way from a voxel centre to the next along an axis of the grid."""
+    x_mm, y_mm, z_mm = geometry.spacing_mm
+    steps = np.diff(geometry.slice_offsets_mm or ())
+    return max(x_mm, y_mm, float(steps.max()) if steps.size else z_mm)
 
 
 def _corners(geometry: Geometry) -> Floats:

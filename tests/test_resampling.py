@@ -115,6 +115,29 @@ def test_a_small_tumour_keeps_its_volume_on_thick_slices(uneven: bool) -> None:
         assert resample_mask(drawn, there, keep_volume=True).volume_cm3 == pytest.approx(drawn.volume_cm3, rel=0.06)
 
 
+@pytest.mark.parametrize(
+    ("steps_mm", "slices", "from_mm", "to_mm"),
+    [
+        ([3.0] * 11 + [6.0] + [3.0] * 10, slice(7, 12), 19.5, 36.0),
+        ([3.0] * 10 + [6.0] + [3.0] * 11, slice(11, 16), 33.0, 49.5),
+        ([10.0] * 3 + [3.0] * 5 + [10.0] * 3, slice(3, 9), 25.0, 50.0),
+    ],
+    ids=["below a missing slice", "above a missing slice", "between thick slices"],
+)
+def test_a_region_beside_a_wider_gap_reaches_half_way_across_it(steps_mm: list[float], slices: slice, from_mm: float, to_mm: float) -> None:
+    """So far do its outermost slices count; a repeated step of its own would end it sooner, and what it lost would go to the other end."""
+    here = Geometry((40, 40, len(steps_mm) + 1), (1.0, 1.0, 3.0), slice_offsets_mm=tuple(np.cumsum([0.0, *steps_mm])))
+    y, x = np.mgrid[:40, :40]
+    inside = np.zeros(here.shape, dtype=bool)
+    inside[slices] = (x - 20) ** 2 + (y - 20) ** 2 < 100
+    drawn, onto = Mask(inside, here), Geometry((40, 40, int(here.offsets_mm[-1]) + 1), (1.0, 1.0, 1.0))
+    for keep_volume in (False, True):
+        moved = resample_mask(drawn, onto, keep_volume=keep_volume)
+        z_mm = np.flatnonzero(moved.inside.any(axis=(1, 2)))
+        assert [z_mm[0] - 0.5, z_mm[-1] + 0.5] == pytest.approx([from_mm, to_mm], abs=1.01)
+    assert moved.volume_cm3 == pytest.approx(drawn.volume_cm3, rel=0.01)
+
+
 def test_a_mask_at_the_edge_of_its_grid_keeps_its_volume() -> None:
     inside = np.zeros((5, 6, 7), dtype=bool)
     inside[:, :3, :4] = True
