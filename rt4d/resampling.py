@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ MOST_PIECES = 50
 """So many pieces of a mask keep their volume each; what is left over keeps it together."""
 HALF_OPEN = 1e-3
 """Of a voxel: how far sampling is shifted, so that a centre exactly on the surface belongs to one side and volume is neither won nor lost."""
+MAY_STICK_OUT = 0.05
+"""Of a voxel: so far a region may reach beyond the grid that it is resampled onto, which two grids of the same extent do by rounding."""
 
 
 def signed_distance_mm(mask: Mask) -> npt.NDArray[np.float32]:
@@ -50,7 +53,8 @@ def resample_mask(mask: Mask, onto: Geometry, *, keep_volume: bool = False) -> M
     On its own grid it is the same mask, whatever it looks like. A region within another one stays within it, unless `keep_volume` is
     asked for: then the surface of each of its pieces is moved by up to half a voxel so that its volume is kept, of which small regions
     on thick slices lose some at their caps otherwise. Refused (GeometryError): another frame of reference, a region
-    that the other grid would cut, and one so small that it holds no centre of the other grid. An empty mask stays empty.
+    that the other grid would cut, if only through its outermost voxels, and one so small that it holds no centre of the other grid.
+    An empty mask stays empty.
     """
     grids.require_same_frame(onto, mask.geometry, what="A mask cannot be resampled into another frame of reference")
     if mask.geometry.is_same_grid(onto):
@@ -188,8 +192,12 @@ def _longest_step_mm(geometry: Geometry) -> float:
 
 def _corners(geometry: Geometry) -> Floats:
     """The patient coordinates of the eight outermost voxel centres."""
-    last = np.array(geometry.size) - 1.0
-    return geometry.to_patient(np.array([[x, y, z] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])], dtype=float))
+    return geometry.to_patient(_of_box(np.zeros(3), np.array(geometry.size) - 1.0))
+
+
+def _of_box(low: Floats, high: Floats) -> Floats:
+    """The eight corners of a box between two of them, x y z, shape (8, 3)."""
+    return np.array(list(product(*zip(low, high, strict=True))))
 
 
 def _slices(geometry: Geometry) -> Iterator[Floats]:
@@ -226,13 +234,21 @@ def level_that_keeps_volume(sampled: npt.NDArray[np.float32], onto: Geometry, vo
 
 
 def _refuse_cut(mask: Mask, onto: Geometry) -> None:
-    """A region of which voxel centres lie beyond the other grid would lose them in silence."""
-    within = onto.contains(mask.points_mm)
+    """A region of which voxels, not only their centres, reach beyond the other grid's outer faces would lose that part in silence."""
+    start, size = mask.box()
+    low = np.array(start) - 0.5 + MAY_STICK_OUT
+    high = np.array(start) + size - 0.5 - MAY_STICK_OUT
+    if onto.contains(mask.geometry.to_patient(_of_box(low, high))).all():
+        return
+    centres = np.argwhere(mask.inside)[:, ::-1]
+    within = np.ones(len(centres), dtype=bool)
+    for corner in _of_box(np.full(3, MAY_STICK_OUT - 0.5), np.full(3, 0.5 - MAY_STICK_OUT)):
+        within &= onto.contains(mask.geometry.to_patient(centres + corner))
     if not within.all():
         share = 100 * (1 - np.count_nonzero(within) / within.size)
         raise GeometryError(
             "A region reaches beyond the grid that it is resampled onto",
             expected="all of it within the grid",
-            found=f"{share:.1f} % of its voxels outside",
+            found=f"{share:.1f} % of its voxels outside, wholly or in part",
             do="Draw it on a CT that holds all of it",
         )

@@ -156,6 +156,19 @@ def test_a_mask_that_the_other_grid_would_cut_is_refused_with_the_share() -> Non
         resample_mask(mask, mask.geometry.crop((0, 0, 0), (7, 6, 4)))
 
 
+def test_a_mask_whose_last_slice_the_other_grid_would_halve_is_refused_and_one_that_ends_with_it_is_not() -> None:
+    inside = np.zeros((6, 21, 21), dtype=bool)
+    inside[2:] = True
+    thick = Geometry((21, 21, 6), (1.0, 1.0, 5.0))
+    centre_within = Geometry((21, 21, 28), (1.0, 1.0, 1.0), (0.0, 0.0, -2.0))
+    with pytest.raises(GeometryError, match=r"25\.0 % of its voxels outside"):
+        resample_mask(Mask(inside, thick), centre_within)
+    same_extent = replace(centre_within, size=(21, 21, 30))
+    assert resample_mask(Mask(inside, thick), same_extent).inside.any(axis=(1, 2)).nonzero()[0].tolist() == list(range(10, 30))
+    slightly_short = replace(same_extent, origin_mm=(0.0, 0.0, -2.1))
+    assert not resample_mask(Mask(inside, thick), slightly_short).is_empty, "less than a twentieth of a voxel"
+
+
 def test_a_mask_without_a_centre_of_the_other_grid_is_refused_and_an_empty_one_stays_empty() -> None:
     inside = np.zeros((5, 6, 7), dtype=bool)
     coarse = Geometry((4, 4, 4), (9.0, 9.0, 9.0), (-25.0, 25.0, -105.0))
