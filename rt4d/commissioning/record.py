@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from rt4d import provenance
 from rt4d.commissioning.measures import MEASURES
 from rt4d.commissioning.running import CaseResult, Commissioning
 from rt4d.errors import InputError, NotFoundError
+from rt4d.motion import Recipe
 from rt4d.phases import CtImage
-from rt4d.resources import data_folder
 
 SCHEMA = "rt4d.commission/1"
 RECORD, REPORT, FIGURES = "commission.json", "report.html", "figures"
@@ -81,14 +82,15 @@ def input_record(ct: CtImage, contours: Path, roi: str, *, resampled: bool) -> d
 
 
 def _body(found: Commissioning, files: dict[str, str], inputs: dict[str, Any] | None) -> dict[str, Any]:
-    recipes = sorted({result.recipe for result in found.results if result.recipe is not None})
+    used = [result.recipe for result in found.results if result.recipe is not None]
+    recipes = sorted({(recipe.name, recipe.sha256) for recipe in used})
     return {
         "schema": SCHEMA,
         "finished": provenance.now(),
         "verdict": "pass" if found.passed else "fail",
         "versions": provenance.versions(),
         "recipes": [{"name": name, "sha256": sha256} for name, sha256 in recipes],
-        "recipe_files": _recipe_files([name for name, _ in recipes]),
+        "recipe_files": _recipe_files(used),
         "tolerances": found.tolerances.to_dict(),
         "measures": {name: {"title": measure.title, "unit": measure.unit} for name, measure in MEASURES.items()},
         "inputs": inputs,
@@ -99,11 +101,9 @@ def _body(found: Commissioning, files: dict[str, str], inputs: dict[str, Any] | 
     }
 
 
-def _recipe_files(names: list[str]) -> dict[str, str]:
-    """The hash of each file of rt4d's own recipes that were used."""
-    folder = data_folder("registration")
-    used = {name: provenance.folder_hashes(folder / name) for name in names if (folder / name).is_dir()}
-    return {f"{name}/{file}": sha256 for name, files in used.items() for file, sha256 in files.items()}
+def _recipe_files(used: Iterable[Recipe]) -> dict[str, str]:
+    """The hash of each file that the recipes were read from, by recipe and file; a folder's path is not told."""
+    return {f"{recipe.name}/{file}": sha256 for recipe in used for file, sha256 in recipe.files.items()}
 
 
 def _case(number: int, result: CaseResult) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rt4d.commissioning.measures import SABOTAGED, SOUND, Figures, sabotage_figu
 from rt4d.commissioning.tolerances import Tolerances
 from rt4d.delivery import deliver
 from rt4d.errors import InputError, RegistrationError, Rt4dError
+from rt4d.motion import Recipe
 from rt4d.motion.quality import Check
 from rt4d.patient import ItvRequest, ItvResult, plan_itv
 from rt4d.phantom import Phantom
@@ -29,14 +30,14 @@ class CaseResult:
     """A case measured. figures: by measure. error: why the case could not be made or finished; such a case has no figures and has not passed.
 
     made: False where a clinic's own CT does not lend itself to so large a motion; such a case says nothing about rt4d and does not count.
-    recipe: name and sha256 of the registration recipe. picture: PNG of true and found ITV, b'' where there is none.
+    recipe: the registration recipe that was used. picture: PNG of true and found ITV, b'' where there is none.
     """
 
     case: Case
     figures: Figures
     tolerances: Tolerances
     failed_checks: tuple[Check, ...] = ()
-    recipe: tuple[str, str] | None = None
+    recipe: Recipe | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
@@ -145,8 +146,7 @@ def _measured(
     picture = itv_against_truth(phantom, target.itv)
     step(5)
     failed = tuple(check for check in target.checks if check.verdict == "fail")
-    used = (target.motion.recipe.name, target.motion.recipe.sha256)
-    return CaseResult(case, figures, tolerances, failed, used, phantom.parameters, picture=picture)
+    return CaseResult(case, figures, tolerances, failed, target.motion.recipe, phantom.parameters, picture=picture)
 
 
 def planned(phantom: Phantom, folder: Path, *, recipe: str | None = None, workers: int | None = None) -> ItvResult:

@@ -9,12 +9,13 @@ import difflib
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rt4d.errors import NotFoundError, RecipeError
 from rt4d.motion.parameters import ParameterMap, read_parameter_map
+from rt4d.provenance import sha256
 from rt4d.resources import data_folder
 
 ROOM_MM = 10.0
@@ -35,12 +36,12 @@ class Limits:
     inverse_residual_mm: float
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _PAIRS:
-                object.__setattr__(self, field.name, _rising_pair(value, field.name))
+        for name in _names(type(self)):
+            value = getattr(self, name)
+            if name in _PAIRS:
+                object.__setattr__(self, name, _rising_pair(value, name))
             else:
-                _require_number(value, field.name, at_least=-1.0 if field.name == "similarity_gain" else 0.0)
+                _require_number(value, name, at_least=-1.0 if name == "similarity_gain" else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ class Recipe:
     soft_tissue_gain: so many times its contrast is given to soft tissue where a target lies wholly in it (rt4d.motion.contrast); 1: never.
     search_mm: so far along each axis the target is sought in each phase as a rigid whole, before anything bends (rt4d.motion.searching); 0: not.
     back: so much of the iterations is spent on registering each phase in the other direction too, for the check that both agree; 0: none.
+    files: the SHA-256 of each file that it was read from, by the file's name; no key of recipe.toml.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Recipe:
     soft_tissue_gain: float = 1.0
     back: float = 0.0
     search_mm: float = 0.0
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.region not in ("focus", "lungs"):
@@ -132,10 +135,12 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """A fingerprint of all that shapes the result: two recipes of one name that differ are told apart by it."""
-        images = (self.margin_mm, self.reach_mm, self.clip_hu, self.soft_tissue_gain, self.coarsest_mm, self.search_mm)
-        parts = [str((self.region, *images, self.grid_voxels, self.mask_mm, self.mask_from))]
-        return hashlib.sha256("\n".join([*parts, *(one.text() for one in self.parameter_maps)]).encode()).hexdigest()
+        """A fingerprint of all that shapes a result or a verdict: two recipes of one name that differ are told apart by it.
+
+        Of every key but the name and the purpose, with its name, numbers in their shortest exact form.
+        """
+        parts = [f"{name} {_exactly(getattr(self, name))}" for name in _names(Recipe) if name not in ("name", "purpose", "files")]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"Recipe({self.name}: {self.region}, {len(self.parameter_maps)} stages)"
@@ -146,7 +151,8 @@ def read_recipe(name_or_folder: str | Path) -> Recipe:
     folder = _folder(name_or_folder)
     path = folder / "recipe.toml"
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        said = tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError("A recipe's folder has no recipe.toml", where=folder) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -155,8 +161,10 @@ def read_recipe(name_or_folder: str | Path) -> Recipe:
     kind = TargetLimits if said.get("region") == "focus" or set(limits) - set(_names(Limits)) else Limits
     _require_keys(said, Recipe, where=str(path))
     _require_keys(limits, kind, where=f"{path}, [limits]")
-    maps = tuple(read_parameter_map(_inside(folder, file)) for file in said["parameter_maps"])
-    return Recipe(**{**said, "parameter_maps": maps, "limits": kind(**limits), "clip_hu": tuple(said["clip_hu"])})
+    paths = [_inside(folder, file) for file in said["parameter_maps"]]
+    maps = tuple(read_parameter_map(each) for each in paths)
+    files = {path.name: hashlib.sha256(content).hexdigest()} | {each.name: sha256(each) for each in paths}
+    return Recipe(**{**said, "parameter_maps": maps, "limits": kind(**limits), "clip_hu": tuple(said["clip_hu"]), "files": files})
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -182,7 +190,7 @@ def _inside(folder: Path, file: object) -> Path:
 
 def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
     """Refuse keys that the value does not have, and the lack of those it must have."""
-    known = _names(value)
+    known = [name for name in _names(value) if name != "files"]
     optional = {"coarsest_mm", "grid_voxels", "mask_mm", "mask_from", "soft_tissue_gain", "back", "search_mm"}
     for key in said:
         if key not in known:
@@ -193,7 +201,18 @@ def _require_keys(said: Mapping[str, Any], value: type, *, where: str) -> None:
 
 
 def _names(value: type) -> list[str]:
-    return [field.name for field in fields(value)]
+    return [each.name for each in fields(value)]
+
+
+def _exactly(value: object) -> str:
+    """A recipe's value as text that is the same for the same value: 25 and 25.0 are one."""
+    if isinstance(value, ParameterMap):
+        return value.text()
+    if isinstance(value, Limits):
+        return "\n".join(f"{name} {_exactly(getattr(value, name))}" for name in _names(type(value)))
+    if isinstance(value, tuple):
+        return " ".join(_exactly(each) for each in value)
+    return repr(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _rising_pair(value: object, name: str) -> tuple[float, float]:

@@ -18,7 +18,9 @@ from rt4d.commissioning.record import fingerprint, verify, write_record
 from rt4d.commissioning.running import Commissioning, commission
 from rt4d.commissioning.tolerances import read_tolerances
 from rt4d.errors import InputError, NotFoundError
+from rt4d.motion import read_recipe
 from rt4d.phantom import Tumour, make_4dct
+from rt4d.provenance import sha256
 
 QUICK = str(Path(__file__).parent.parent / "recipes" / "quick")
 TINY = {"size": (80, 60, 40), "spacing_mm": (4.0, 4.0, 6.0), "amplitude_mm": (0.0, 2.0, 8.0)}
@@ -90,7 +92,9 @@ def test_the_record_holds_versions_tolerances_and_every_figure(written):
     assert json.loads((folder / "commission.json").read_text()) == json.loads(json.dumps(record))
     assert {"rt4d", "numpy", "itk-elastix"} <= set(record["versions"])
     assert set(record["tolerances"]["measures"]) == set(MEASURES)
-    assert record["recipes"][0]["name"] == "quick"
+    assert record["recipes"] == [{"name": "quick", "sha256": read_recipe(QUICK).sha256}]
+    assert record["recipe_files"] == {f"quick/{name}": sha256(Path(QUICK) / name) for name in ("recipe.toml", "bspline.txt")}
+    assert QUICK not in json.dumps(record)
     assert set(record["files"]) == {"figures/case_01.png", "figures/case_02.png"}
     assert [case["verdict"] for case in record["cases"]] == ["pass", "pass", "not made"]
 

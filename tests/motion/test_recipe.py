@@ -6,6 +6,7 @@ import pytest
 
 from rt4d.errors import NotFoundError, RecipeError
 from rt4d.motion import read_recipe, recipe_names
+from rt4d.provenance import sha256
 from rt4d.resources import data_folder
 
 
@@ -70,10 +71,37 @@ def test_an_unknown_name_is_answered_with_those_there_are(tmp_path):
         read_recipe(tmp_path)
 
 
-def test_a_changed_recipe_of_the_same_name_has_another_fingerprint(own):
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("margin_mm = 25.0", "margin_mm = 20.0"),
+        ("bones_shift_mm = 8.0", "bones_shift_mm = 1000.0"),
+        ("jacobian_gtv = [0.5, 2.0]", "jacobian_gtv = [0.0, 2.0]"),
+        ("similarity = 0.8", "similarity = 0.0"),
+        ("back = 0.4", "back = 0.0"),
+        ("search_mm = 30.0", "search_mm = 20.0"),
+    ],
+)
+def test_a_changed_recipe_of_the_same_name_has_another_fingerprint(own, old, new):
     before = read_recipe(own).sha256
-    change(own, "margin_mm = 25.0", "margin_mm = 20.0")
+    change(own, old, new)
     assert read_recipe(own).sha256 != before == read_recipe("lung_focus").sha256
+
+
+@pytest.mark.parametrize(("old", "new"), [("margin_mm = 25.0", "margin_mm = 25"), ('purpose = "', 'purpose = "Our own: '), ("0.4  ", "0.40  ")])
+def test_what_changes_neither_result_nor_verdict_leaves_the_fingerprint(own, old, new):
+    change(own, old, new)
+    assert read_recipe(own).sha256 == read_recipe("lung_focus").sha256
+
+
+def test_a_recipe_knows_the_hashes_of_the_files_it_was_read_from(own):
+    change(own, "margin_mm = 25.0", "margin_mm = 20.0")
+    recipe = read_recipe(own)
+    assert recipe.files == {name: sha256(own / name) for name in ("recipe.toml", "bspline.txt")}
+    assert str(own) not in repr(recipe)
+    change(own, "margin_mm", "files = {}\nmargin_mm")
+    with pytest.raises(RecipeError, match=r"no such key.*files"):
+        read_recipe(own)
 
 
 def test_a_recipe_for_two_scans_needs_no_limits_for_a_target(own):
