@@ -20,6 +20,7 @@ from rt4d.dicom.roi_names import named
 from rt4d.dicom.structures import write_rtstruct
 from rt4d.errors import ContourError
 from rt4d.images import write_mask
+from rt4d.motion.recipe import without_path
 from rt4d.patient import ItvResult, TargetResult
 from rt4d.phases import CtImage
 from rt4d.rois import Progress, Roi
@@ -133,7 +134,7 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
             "point_mm": request.point_mm,
             "keep": list(request.keep),
             "reference": result.ct.reference_label,
-            "recipe": request.recipe,
+            "recipe": without_path(request.recipe),
             "whole_lung": request.whole_lung,
             "margin_mm": request.margin_mm,
             "planning": request.planning is not None,

@@ -172,6 +172,11 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in data_folder("registration").glob("*/recipe.toml")))
 
 
+def without_path(name_or_folder: str | Path | None) -> str | None:
+    """How a record tells which recipe was asked for: rt4d's own by name; else 'own folder', whose path may name a patient."""
+    return None if name_or_folder is None else str(name_or_folder) if name_or_folder in recipe_names() else "own folder"
+
+
 def _folder(name_or_folder: str | Path) -> Path:
     if isinstance(name_or_folder, str) and name_or_folder in recipe_names():
         return data_folder("registration") / name_or_folder
