@@ -22,6 +22,8 @@ CLASSIFIERS = ("n", "p", "sb", "par", "v", "vas")
 
 _TARGET = re.compile(r"(?P<type>GTV|CTV|ITV|PTV)(?P<number>\d*)(?:_(?P<rest>.+))?")
 _WARNING = re.compile(r"[_^]UNVERIFIED$")
+_NUMBER = re.compile(r"\d+(?:[p.]\d+)?(?:x\d+(?:[p.]\d+)?)*(?:mm)?")
+"""A number or a margin, '12p5' or '10x10x15mm': half of it would be read as another."""
 
 
 def named(names: Sequence[str], naming: Naming, *, beside: Sequence[str] = ()) -> list[str]:
@@ -36,8 +38,8 @@ def named(names: Sequence[str], naming: Naming, *, beside: Sequence[str] = ()) -
 def short_names(names: Sequence[str], *, beside: Sequence[str] = ()) -> list[str]:
     """The names in at most 16 characters, in the same order; those that are as short already stay as they are.
 
-    Longer ones lose their end, but never the warning UNVERIFIED. Where two would be the same, upper and lower case apart, '~2', '~3' …
-    takes the place of the last characters.
+    Longer ones lose their end, but never the warning UNVERIFIED; a number or a margin stays whole or goes. Where two would be the same,
+    upper and lower case apart, '~2', '~3' … takes the place of the last characters.
     """
     fits = [len(name) <= LONGEST for name in names]
     taken = {name.casefold() for name, short in zip(names, fits, strict=True) if short} | {name.casefold() for name in beside}
@@ -73,7 +75,14 @@ def _free(name: str, taken: set[str]) -> str:
     head = name[: len(name) - len(ending)]
     for n in range(1, len(taken) + 2):
         mark = f"~{n}" if n > 1 else ""
-        cut = head[: LONGEST - len(mark) - len(ending)].rstrip(" _^-") + mark + ending
-        if cut and cut.casefold() not in taken:
-            return cut
+        cut = _begin(head, LONGEST - len(mark) - len(ending))
+        short = cut + mark + (ending.replace("_", "^") if "^" in head and "^" not in cut else ending)
+        if short and short.casefold() not in taken:
+            return short
     raise InputError("No free name of 16 characters is left", found=name)
+
+
+def _begin(name: str, longest: int) -> str:
+    """The beginning of a name, which ends before a number or a margin that it would cut; where there is nothing before it, within it."""
+    cuts = (number.start() for number in _NUMBER.finditer(name) if number.start() < longest < number.end())
+    return name[: next(cuts, longest)].rstrip(" _^-") or name[:longest].rstrip(" _^-")

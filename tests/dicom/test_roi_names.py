@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt4d.dicom.roi_names import named, short_names, tg263_name
+from rt4d.dicom.roi_names import Naming, named, short_names, tg263_name
 from rt4d.errors import InputError
 from rt4d.target import UNVERIFIED
 
@@ -40,6 +40,21 @@ def test_the_warning_is_never_cut_off(name: str) -> None:
     (short,) = short_names([name + UNVERIFIED])
     assert short.endswith(UNVERIFIED)
     assert short.startswith(name[:3])
+
+
+@pytest.mark.parametrize(
+    ("naming", "names", "short"),
+    [
+        ("short", ["PTV_10mm_UNVERIFIED"], ["PTV_UNVERIFIED"]),
+        ("short", ["PTV1_12p5x12p5x15mm", "PTV1_12p5x12p5x10mm"], ["PTV1", "PTV1~2"]),
+        ("short", ["PTV_7p5mm_UNVERIFIED", "PTV_7mm_UNVERIFIED"], ["PTV_UNVERIFIED", "PTV~2_UNVERIFIED"]),
+        ("short", ["Lung_left_upper_12", "Lung_left_upper 5 mm"], ["Lung_left_upper", "Lung_left_uppe~2"]),
+        ("short", ["12345678901234567890"], ["1234567890123456"]),
+        ("tg263", ["PTV1_12p5x12p5x15mm", "PTV_10mm_UNVERIFIED"], ["PTV1", "PTV^UNVERIFIED"]),
+    ],
+)
+def test_a_number_or_a_margin_is_never_cut_into_another(naming: Naming, names: list[str], short: list[str]) -> None:
+    assert named(names, naming) == short
 
 
 @given(names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\\"), min_size=1, max_size=64), unique=True, max_size=40))

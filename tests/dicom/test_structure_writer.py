@@ -350,8 +350,8 @@ def test_plastimatch_reads_exactly_our_masks(tmp_path: Path, round_ct: tuple[CtI
     ("names", "expected"),
     [
         ("full", ["GTV_T50", "ITV", "PTV_5x5x8mm_UNVERIFIED", "Lung_left_upper_lobe"]),
-        ("short", ["GTV_T50", "ITV", "PTV_5_UNVERIFIED", "Lung_left_upper"]),
-        ("tg263", ["GTV^T50", "IGTV", "PTV^5_UNVERIFIED", "Lung_left_upper"]),
+        ("short", ["GTV_T50", "ITV", "PTV_UNVERIFIED", "Lung_left_upper"]),
+        ("tg263", ["GTV^T50", "IGTV", "PTV^UNVERIFIED", "Lung_left_upper"]),
     ],
 )
 def test_names_can_be_short_or_after_tg263_and_the_description_tells_the_full_one(
