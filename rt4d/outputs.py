@@ -40,11 +40,13 @@ def require_new_folder(out: str | Path, *, not_inside: str | Path | None = None)
 def whole_folder(out: Path) -> Iterator[Path]:
     """A folder to write into; its content appears in `out` when the block ends well, and is removed when it does not.
 
-    An existing empty `out` (a mount, a shared folder) is filled file by file in its last moment; a new one appears at once.
+    An existing empty `out` (a mount, a shared folder) is filled file by file in the last moment, and is empty again where that ends
+    early; a new one appears at once.
     Raises OutputError where the disk is full.
     """
     exists = out.is_dir()
     parents: list[Path] = []
+    moved: list[Path] = []
     staging: Path | None = None
     try:
         parents = [] if exists else _make_parents(out.parent)
@@ -53,10 +55,11 @@ def whole_folder(out: Path) -> Iterator[Path]:
         staging.chmod(0o777 & ~_umask())
         if exists:
             for entry in sorted(staging.iterdir()):
-                entry.rename(out / entry.name)
+                moved.append(out / entry.name)
+                entry.rename(moved[-1])
         else:
             staging.rename(out)
-        parents = []
+        parents, moved = [], []
     except OSError as error:
         if error.errno in NO_SPACE:
             raise OutputError("The disk is full", where=out, do="Free some space or give --out another disk; nothing was left behind") from error
@@ -66,6 +69,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise
     finally:
         if staging is not None:
+            for entry in moved:
+                if not (staging / entry.name).exists():
+                    _remove(entry)
             shutil.rmtree(staging, ignore_errors=True)
         for folder in parents:
             folder.rmdir()
@@ -76,6 +82,14 @@ def _make_parents(folder: Path) -> list[Path]:
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
+
+
+def _remove(entry: Path) -> None:
+    """Take away a file or a folder, if it is there."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,28 @@ def test_nothing_is_left_behind_when_it_does_not(tmp_path, there, trouble):
     if isinstance(trouble, OSError):
         assert "disk is full" in str(raised.value)
     assert [p.name for p in tmp_path.rglob("*")] == (["a", "out"] if there else [])
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "Input/output error")])
+def test_a_folder_that_was_there_is_empty_again_when_filling_it_ends_early(tmp_path, monkeypatch, trouble):
+    rename = Path.rename
+
+    def interrupted(here, there):
+        if here.name == "summary.json":
+            raise trouble
+        return rename(here, there)
+
+    def write():
+        with whole_folder(tmp_path) as folder:
+            (folder / "itv.nii.gz").write_text("1")
+            (folder / "motion").mkdir()
+            (folder / "motion" / "00.nii.gz").write_text("2")
+            (folder / "summary.json").write_text("3")
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises((type(trouble), OutputError)):
+        write()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_new_or_empty_is_refused_before_anything_is_written(tmp_path):
