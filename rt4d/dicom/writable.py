@@ -20,7 +20,7 @@ def require_writable(on: CtImage, rois: Sequence[Roi], *, label: str, what: str)
         raise DicomError(f"A CT without a frame of reference cannot carry a {what}", where=on.identity.series_uid, expected="FrameOfReferenceUID")
     if len(on.identity.sop_instance_uids) != on.geometry.size[2]:
         raise DicomError("A CT must name one image for each slice", expected=on.geometry.size[2], found=len(on.identity.sop_instance_uids))
-    names = [roi.name for roi in rois]
+    names = [roi.name.strip().strip("\0") for roi in rois]  # as they are read back; upper and lower case are told apart there
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ContourError(f"Two ROIs of one {what} have the same name", found=", ".join(doubled))
     for roi in rois:

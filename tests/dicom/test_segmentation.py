@@ -187,6 +187,8 @@ def test_what_cannot_be_written_right_is_refused(tmp_path: Path, ct: CtImage) ->
         write_seg(path, on=ct, rois=[])
     with pytest.raises(ContourError, match="same name: found GTV"):
         write_seg(path, on=ct, rois=[ball(ct), ball(ct)])
+    with pytest.raises(ContourError, match="same name: found GTV"):
+        write_seg(path, on=ct, rois=[ball(ct), replace(ball(ct), name="GTV ")])
     with pytest.raises(ContourError, match="ROI PTV is empty"):
         write_seg(path, on=ct, rois=[Roi("PTV", Mask(np.zeros(ct.geometry.shape, dtype=bool), ct.geometry))])
     with pytest.raises(GeometryError, match="another grid"):

@@ -151,6 +151,12 @@ def test_a_malformed_value_of_the_source_is_left_out_in_silence(tmp_path: Path, 
     assert not caplog.records, "what is wrong with it must not reach a log"
 
 
+def test_names_that_differ_in_case_alone_are_two_rois_which_are_read_back_each_for_itself(tmp_path: Path, ct: CtImage) -> None:
+    rois = [ball(ct), replace(ball(ct, 6), name="gtv")]
+    contours = read_rtstruct(write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=rois), on=ct)
+    assert all(np.array_equal(contours[roi.name].inside, roi.mask.inside) for roi in rois)
+
+
 def test_what_cannot_be_written_right_is_refused(tmp_path: Path, ct: CtImage) -> None:
     path = tmp_path / "RS.dcm"
     empty = Roi("PTV", Mask(np.zeros(ct.geometry.shape, dtype=bool), ct.geometry))
@@ -159,6 +165,8 @@ def test_what_cannot_be_written_right_is_refused(tmp_path: Path, ct: CtImage) ->
         write_rtstruct(path, on=ct, rois=[])
     with pytest.raises(ContourError, match="same name: found GTV"):
         write_rtstruct(path, on=ct, rois=[ball(ct), ball(ct)])
+    with pytest.raises(ContourError, match="same name: found GTV"):
+        write_rtstruct(path, on=ct, rois=[ball(ct), replace(ball(ct), name="GTV ")])
     with pytest.raises(ContourError, match="ROI PTV is empty"):
         write_rtstruct(path, on=ct, rois=[ball(ct), empty])
     with pytest.raises(GeometryError, match="ROI GTV lies on another grid than the CT"):
@@ -291,9 +299,7 @@ def test_outlines_of_the_voxels_are_what_rt_utils_reads_exactly(tmp_path: Path, 
 
 @needs_program("plastimatch")
 @pytest.mark.filterwarnings("ignore")
-def test_a_circle_by_its_formula_is_what_rt_utils_reads_too_large_and_plastimatch_does_not(
-    tmp_path: Path, round_ct: tuple[CtImage, Path]
-) -> None:
+def test_a_circle_by_its_formula_is_what_rt_utils_reads_too_large_and_plastimatch_does_not(tmp_path: Path, round_ct: tuple[CtImage, Path]) -> None:
     """So that our smooth contours come out too large there is its rounding, not our drawing."""
     import SimpleITK as sitk
     from rt_utils import RTStructBuilder
