@@ -22,6 +22,8 @@ from rt4d.volumes import Volume
 SCHEMA = "rt4d.contours/1"
 _LONGEST = 100
 """Characters of a file's name, without its end: file systems take 255 bytes, and DICOM names have 64."""
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(\.|$)", re.IGNORECASE)
+"""What Windows takes for a device, whatever follows after a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,13 @@ def _write(contours: StructureSet, roi: RoiSummary, folder: Path, taken: set[str
 
 
 def free_stem(name: str, taken: set[str]) -> str:
-    """A file's name, without ending, of plain characters that none has yet, on file systems that do not tell case either."""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST]
+    """A file's name, without ending, of plain characters that none has yet, on file systems that do not tell case either.
+
+    None is a device of Windows or begins or ends with a dot.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]|^\.+|\.+$", lambda found: "_" * len(found.group()), name[:_LONGEST]) or "_"
+    if _DEVICE.match(plain):
+        plain = f"_{plain}"
     several, stem = 1, plain
     while stem.casefold() in taken:
         several += 1
