@@ -64,7 +64,7 @@ def sound_figures(case: Phantom, result: ItvResult, delivered: Path) -> Figures:
     (target,) = result.targets
     figures: Figures = dict.fromkeys(SOUND)
     if not target.itv.failed:
-        figures |= _of_volumes(case, target.itv) | _of_the_field(case, target.motion)
+        figures |= figures_of_volumes(case, target.itv) | _of_the_field(case, target.motion)
     figures["contour_round_trip_voxels"] = _changed_by_files(result, delivered / "rtstruct.dcm")
     figures["checks_failed"] = sum(check.verdict == "fail" for check in target.checks)
     return figures
@@ -81,18 +81,18 @@ def flagged(target: TargetResult) -> set[str]:
     return {check.phase for check in target.checks if check.verdict == "fail"} | set(target.itv.failed)
 
 
-def _of_volumes(case: Phantom, found: ITV) -> Figures:
-    """Masks against the true masks on the same voxels."""
+def figures_of_volumes(case: Phantom, found: ITV) -> Figures:
+    """Masks against the true masks on the same voxels; centroids and amplitude as they are reported, against those of the true masks."""
     truth = {label: case.gtv(label) for label in case.ct.labels}
-    centroids = {label: (found.phases[label].centroid_mm, mask.centroid_mm) for label, mask in truth.items()}
-    travel = np.ptp(np.array(list(centroids.values())), axis=0)
+    centroids = {label: mask.centroid_mm for label, mask in truth.items()}
+    travel = np.ptp(list(centroids.values()), axis=0)
     return {
         "gtv_dice": min(dice(found.phases[label], mask) for label, mask in truth.items()),
         "itv_dice": dice(found.mask, case.itv),
         "itv_volume_error_percent": 100 * (found.mask.volume_cm3 / case.itv.volume_cm3 - 1),
         "mean_surface_distance_mm": max(_surface_mm(found.phases[label], mask) for label, mask in truth.items()),
-        "centroid_error_mm": max(float(np.linalg.norm(np.subtract(*pair))) for pair in centroids.values()),
-        "amplitude_error_mm": float(np.abs(travel[0] - travel[1]).max()),
+        "centroid_error_mm": max(float(np.linalg.norm(np.subtract(found.centroid_mm[label], true))) for label, true in centroids.items()),
+        "amplitude_error_mm": float(np.abs(np.subtract([found.amplitude_mm[axis] for axis in "xyz"], travel)).max()),
     }
 
 

@@ -13,14 +13,15 @@ import pytest
 
 from rt4d.commissioning import running
 from rt4d.commissioning.cases import Case, generated_cases, own_cases, sabotaged_case
-from rt4d.commissioning.measures import MEASURES, SOUND, sound_figures
+from rt4d.commissioning.measures import MEASURES, SOUND, figures_of_volumes, sound_figures
 from rt4d.commissioning.record import fingerprint, verify, write_record
 from rt4d.commissioning.running import Commissioning, commission
 from rt4d.commissioning.tolerances import read_tolerances
 from rt4d.errors import InputError, NotFoundError
-from rt4d.motion import read_recipe
+from rt4d.motion import PhaseMasks, read_recipe
 from rt4d.phantom import Tumour, make_4dct
 from rt4d.provenance import sha256
+from rt4d.target import itv
 
 QUICK = str(Path(__file__).parent.parent / "recipes" / "quick")
 TINY = {"size": (80, 60, 40), "spacing_mm": (4.0, 4.0, 6.0), "amplitude_mm": (0.0, 2.0, 8.0)}
@@ -146,6 +147,20 @@ def test_the_report_stands_alone_and_names_every_figure_with_its_unit_and_source
 def test_without_a_case_nothing_is_commissioned():
     with pytest.raises(InputError, match="no case"):
         commission([], tolerances=read_tolerances())
+
+
+def test_centroids_and_amplitude_are_measured_as_they_are_reported():
+    """Right masks do not hide a wrong trajectory: it is what summary, report and mid-ventilation go by."""
+    case = SEEN.make()
+    truth = {label: case.gtv(label) for label in case.ct.labels}
+    x, y, z = truth["00"].centroid_mm
+    wrong = PhaseMasks(truth, reference_label="50", finer_mm={"00": (x + 9.0, y, z)})
+    right = figures_of_volumes(case, itv(PhaseMasks(truth, reference_label="50")))
+    assert right["centroid_error_mm"] == right["amplitude_error_mm"] == 0
+    figures = figures_of_volumes(case, itv(wrong))
+    assert figures["gtv_dice"] == figures["itv_dice"] == 1
+    assert figures["centroid_error_mm"] == pytest.approx(9)
+    assert figures["amplitude_error_mm"] == pytest.approx(9, abs=1)
 
 
 @pytest.mark.slow
