@@ -28,9 +28,6 @@ from rt4d.segmented import SegmentedPhase, phase_agreement, segmented_phases, se
 from rt4d.target import ITV, MipCrossCheck, expand, itv, mip_cross_check
 from rt4d.volumes import Mask
 
-OF_THE_IMAGES = ("phase_order", "duplicated_phase")
-"""Checks that hold for a phase also where the target was drawn on it, so that its registration does not count."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItvRequest:
@@ -226,10 +223,8 @@ def _target(request: ItvRequest, ct: FourDCT, drawn: DrawnTarget, motion: Motion
     others = {label: mask for label, mask in drawn.masks.items() if label != ct.reference_label}
     masks = motion.carry(gtv, drawn=others)
     target = itv(masks, margin_mm=request.margin_mm, number=number)
-    found = checks(motion, ct, gtv, masks=masks)
-    checked = tuple(check for check in found if check.phase not in others or check.name in OF_THE_IMAGES)
     target = replace(target, source=drawn.source)
-    result = TargetResult(drawn, motion, target, checked, mip_cross_check(ct, target))
+    result = TargetResult(drawn, motion, target, checks(motion, ct, gtv, masks=masks), mip_cross_check(ct, target))
     return replace(result, itv=target.with_verdict(verified=result.passed))
 
 

@@ -108,6 +108,11 @@ class Motion:
         for each in self.fields.values():
             grids.require(self.region, each.geometry, what="The fields of one motion lie on one grid")
 
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The phases but the reference that count for a target: registered, or drawn in their place."""
+        return tuple(label for label in self.labels if label in self.fields or label in self.skipped)
+
     def reference_to_phase(self, label: str, points_mm: npt.ArrayLike) -> Floats:
         """Where points of the reference phase lie in that phase, LPS mm, shape (..., 3): x + u(x). GeometryError outside the region."""
         points = np.array(points_mm, dtype=float)

@@ -26,16 +26,17 @@ def checks(motion: Motion, ct: FourDCT, mask: Mask, *, masks: Mapping[str, Mask]
     """The checks of every phase but the reference around `mask` (the target on the reference phase), in the order of the cycle.
 
     masks: the target as carried to each phase, where it is at hand already (`motion.carry(mask)`).
-    A phase whose registration failed has the one check 'registration', with verdict 'fail'. Checks of the cycle as a whole stand at the phase
-    that sticks out most, which may be the reference.
+    A phase whose registration failed has the one check 'registration', with verdict 'fail'; one that was drawn has those of its images. Checks of
+    the cycle as a whole stand at the phase that sticks out most, which may be the reference.
     """
     if mask.is_empty:
         raise InputError("An empty mask has no surroundings to check")
     near = surroundings(motion, ct.reference.volume, mask)
     points = landmarks(motion, ct.reference.volume, mask)
     carried = motion.carry(mask) if masks is None else masks
-    found = {label: _of_phase(motion, label, ct[label].volume, near, points, carried) for label in motion.labels}
-    for check in (*bone_checks(motion, ct).values(), *order_checks(motion, mask), duplicate_check(motion, ct, near)):
+    drawn = carried.drawn if isinstance(carried, PhaseMasks) else frozenset[str]()
+    found = {label: [] if label in drawn else _of_phase(motion, label, ct[label].volume, near, points, carried) for label in motion.labels}
+    for check in (*bone_checks(motion, ct).values(), *order_checks(motion, mask, drawn=drawn), duplicate_check(motion, ct, near)):
         if check is not None:
             found[check.phase].append(check)
     return tuple(check for label in motion.labels for check in found[label])

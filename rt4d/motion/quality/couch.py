@@ -36,18 +36,19 @@ Array = npt.NDArray[np.float32]
 
 
 def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
-    """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered.
+    """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered or drawn.
 
     The upper and the lower half are looked for apart, and the larger shift counts: slices that stand further apart than they say, or a stack
     that was put together from two positions, leave one of them beside its place.
     """
     limit = motion.recipe.target_limits.bones_shift_mm
+    labels = motion.looked_at
     by = [max(1, round(coarse / spacing)) for coarse, spacing in zip(COARSE_MM, ct.geometry.spacing_mm, strict=True)]
     coarse = coarser(ct.geometry, by)
     reference = _bones(ct.reference.volume, by)
     parts = [part for part in _halves(reference.shape) if float(reference[part].sum()) * coarse.voxel_volume_mm3 > ENOUGH_CM3 * 1000]
     if not parts:
-        return {label: nothing_to_measure(label, NAME, limit, "there is too little bone to tell whether the couch moved") for label in motion.fields}
+        return {label: nothing_to_measure(label, NAME, limit, "there is too little bone to tell whether the couch moved") for label in labels}
 
     def check(label: str) -> Check:
         phase = _bones(ct[label].volume, by)
@@ -57,7 +58,7 @@ def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
         return limited(label, NAME, float(np.linalg.norm((x, y, z))), limit, words)
 
     with ThreadPoolExecutor(cores()) as pool:
-        return dict(zip(motion.fields, pool.map(check, motion.fields), strict=True))
+        return dict(zip(labels, pool.map(check, labels), strict=True))
 
 
 def skeleton_shift_mm(reference: Array, phase: Array, where: npt.NDArray[np.bool_], geometry: Geometry) -> Floats:

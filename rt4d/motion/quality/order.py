@@ -8,6 +8,7 @@ expected to be deepest, or highest, near 0 %, where scanners put the end of inha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -33,21 +34,21 @@ GATED = 4.5
 """A gap so many times as long as the usual one is not a lost phase: only part of the cycle was given, as for gated treatment."""
 
 
-def order_checks(motion: Motion, mask: Mask) -> list[Check]:
-    """Three figures of the cycle as a whole; none where nothing was registered."""
-    if not motion.fields:
+def order_checks(motion: Motion, mask: Mask, *, drawn: Collection[str] = ()) -> list[Check]:
+    """Three figures of the cycle as a whole. Drawn phases have none of the target's way: people scatter more than registrations."""
+    return [*_trajectory_checks(motion, mask, drawn), *_gap_check(motion)]
+
+
+def _trajectory_checks(motion: Motion, mask: Mask, drawn: Collection[str]) -> list[Check]:
+    registered = [label for label in motion.fields if label not in drawn]
+    if not registered:
         return []
-    return [*_trajectory_checks(motion, mask), *_gap_check(motion)]
-
-
-def _trajectory_checks(motion: Motion, mask: Mask) -> list[Check]:
     limits = motion.recipe.target_limits
-    way = motion.trajectory(mask)
+    way = {label: place for label, place in motion.trajectory(mask).items() if label not in drawn}
     labels = list(way)
     if len(labels) < FEWEST:
-        at = next(iter(motion.fields))
         why = f"{len(labels)} phases are too few to see their order"
-        return [nothing_to_measure(at, name, None, why) for name in ("phase_order", "trajectory_outlier_mm")]
+        return [nothing_to_measure(registered[0], name, None, why) for name in ("phase_order", "trajectory_outlier_mm")]
     breath = Breath.of(np.array([way[label] for label in labels]), places_in_cycle(motion.labels, labels))
     off_mm, deviations = breath.outliers()
     worst = int(deviations.argmax())
@@ -79,7 +80,8 @@ def _gap_check(motion: Motion) -> list[Check]:
     widest, usual = float(gaps.max()), float(np.median(gaps))
     limit = motion.recipe.target_limits.cycle_gap * usual
     after = percent[int(gaps.argmax())]
-    at = next((label for label in motion.fields if parse_label(label)[0] % 100 == after), next(iter(motion.fields)))
+    others = [label for label in motion.labels if label != motion.reference_label]
+    at = next((label for label in others if parse_label(label)[0] % 100 == after), others[0])
     if widest > GATED * usual:
         return [nothing_to_measure(at, "cycle_gap_percent", limit, f"only part of the cycle was given: nothing for {widest:g} % after {after:g} %")]
     said = f"the longest time without a phase is {widest:g} % of the cycle, after {after:g} % (limit {limit:g}): is a phase missing?"

@@ -113,9 +113,20 @@ def test_phases_around_a_gate_are_no_failure_and_said():
     assert "only part of the cycle" in check.sentence
 
 
-def test_a_motion_that_was_drawn_throughout_has_nothing_to_check(ten):
+def test_of_a_motion_that_was_drawn_throughout_the_gaps_of_the_cycle_are_checked(ten):
     motion, gtv = ten
-    assert order_checks(replace(motion, fields={}, skipped=frozenset(motion.fields)), gtv) == []
+    (check,) = order_checks(replace(motion, fields={}, skipped=frozenset(motion.fields)), gtv)
+    assert check.name == "cycle_gap_percent"
+
+
+def test_a_phase_that_was_drawn_hides_no_stray_one(ten):
+    """Registered for another target, it is left out of the way, where it would stick out most."""
+    motion, gtv = ten
+    stray, worse = (replace(motion.fields[label], vectors_mm=motion.fields[label].vectors_mm + mm) for label, mm in (("20", 8), ("80", 16)))
+    motion = replace(motion, fields={**motion.fields, "20": stray, "80": worse})
+    for drawn, label in (((), "80"), (("80",), "20")):
+        outlier = next(check for check in order_checks(motion, gtv, drawn=drawn) if check.name == "trajectory_outlier_mm")
+        assert (outlier.phase, outlier.verdict) == (label, "fail")
 
 
 def test_phases_told_by_depth_stand_in_their_order():
