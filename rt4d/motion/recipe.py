@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,6 +21,9 @@ from rt4d.resources import data_folder
 
 ROOM_MM = 10.0
 """So much farther than in the reference, lungs or target are sought in a phase."""
+LARGEST = sys.float_info.max
+HU = (-32768.0, 32767.0)
+"""What a voxel can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +43,11 @@ class Limits:
         for name in _names(type(self)):
             value = getattr(self, name)
             if name in _PAIRS:
-                object.__setattr__(self, name, _rising_pair(value, name))
+                _require_rising_pair(value, name, such_as="[0.5, 2.0]")
+                object.__setattr__(self, name, (float(value[0]), float(value[1])))
             else:
-                _require_number(value, name, at_least=-1.0 if name == "similarity_gain" else 0.0)
+                at_least, at_most = _RANGES.get(name, (0.0, LARGEST))
+                _require_number(value, name, at_least=at_least, at_most=at_most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,13 @@ class TargetLimits(Limits):
 
 
 _PAIRS = ("jacobian_gtv", "jacobian_lung")
+_RANGES = {
+    "jacobian_nonpositive_percent": (0.0, 100.0),
+    "similarity": (0.0, 1.0),
+    "similarity_gain": (-1.0, 1.0),
+    "duplicated_phase": (0.0, 1.0),
+}
+"""Of limits that cannot be any number from 0: beyond, a check could not fail, or never pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,18 +119,19 @@ class Recipe:
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        for name in ("name", "purpose"):
+            _require_words(getattr(self, name), name)
         if self.region not in ("focus", "lungs"):
             raise RecipeError("A recipe's region is unknown", where=self.name, expected="focus or lungs", found=self.region)
         for name in ("margin_mm", "reach_mm", "coarsest_mm", "grid_voxels", "back", "search_mm"):
             _require_number(getattr(self, name), name, at_least=0.0)
         if self.mask_mm is not None:
             _require_number(self.mask_mm, "mask_mm", at_least=0.0)
-        _require_number(self.mask_from, "mask_from", at_least=1)
         _require_number(self.soft_tissue_gain, "soft_tissue_gain", at_least=1.0)
-        if len(self.clip_hu) != 2 or not self.clip_hu[0] < self.clip_hu[1]:
-            raise RecipeError("clip_hu must be two rising numbers", where=self.name, expected="[-1000, 400]", found=self.clip_hu)
+        _require_rising_pair(self.clip_hu, "clip_hu", such_as="[-1000, 400]", at_least=HU[0], at_most=HU[1])
         if not self.parameter_maps:
             raise RecipeError("A recipe needs at least one elastix parameter map", where=self.name)
+        _require_stage(self.mask_from, "mask_from", stages=len(self.parameter_maps))
 
     @property
     def target_limits(self) -> TargetLimits:
@@ -158,13 +172,20 @@ def read_recipe(name_or_folder: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError("recipe.toml is not TOML", where=path, found=error) from error
     limits = said.get("limits", {})
+    if not isinstance(limits, dict):
+        raise RecipeError("limits must be a table", where=path, expected="[limits] and a line for each", found=limits)
     kind = TargetLimits if said.get("region") == "focus" or set(limits) - set(_names(Limits)) else Limits
     _require_keys(said, Recipe, where=str(path))
     _require_keys(limits, kind, where=f"{path}, [limits]")
-    paths = [_inside(folder, file) for file in said["parameter_maps"]]
-    maps = tuple(read_parameter_map(each) for each in paths)
-    files = {path.name: hashlib.sha256(content).hexdigest()} | {each.name: sha256(each) for each in paths}
-    return Recipe(**{**said, "parameter_maps": maps, "limits": kind(**limits), "clip_hu": tuple(said["clip_hu"]), "files": files})
+    files = _parameter_files(said["parameter_maps"], folder)
+    maps = tuple(read_parameter_map(file) for file in files)
+    hashes = {path.name: hashlib.sha256(content).hexdigest()} | {file.name: sha256(file) for file in files}
+    clip = said["clip_hu"]
+    values = {**said, "parameter_maps": maps, "clip_hu": tuple(clip) if isinstance(clip, list) else clip, "files": hashes}
+    try:
+        return Recipe(**{**values, "limits": kind(**limits)})
+    except RecipeError as error:
+        raise RecipeError(error.what, where=path, expected=error.expected, found=error.found, do=error.do) from error
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -184,6 +205,14 @@ def _folder(name_or_folder: str | Path) -> Path:
         return Path(name_or_folder)
     expected = f"one of {', '.join(recipe_names())}, or a folder with recipe.toml"
     raise NotFoundError("No registration recipe of that name", expected=expected, found=name_or_folder)
+
+
+def _parameter_files(said: object, folder: Path) -> list[Path]:
+    """The paths of the parameter maps that recipe.toml lists."""
+    if not isinstance(said, list):
+        where = folder / "recipe.toml"
+        raise RecipeError("parameter_maps must be a list of files", where=where, expected='["bspline.txt"]', found=said)
+    return [_inside(folder, file) for file in said]
 
 
 def _inside(folder: Path, file: object) -> Path:
@@ -220,17 +249,27 @@ def _exactly(value: object) -> str:
     return repr(float(value)) if isinstance(value, int | float) else str(value)
 
 
-def _rising_pair(value: object, name: str) -> tuple[float, float]:
-    """Two numbers from a TOML array."""
+def _require_words(value: object, name: str) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise RecipeError(f"{name} must be words", expected=f'{name} = "…"', found=value)
+
+
+def _require_stage(value: object, name: str, *, stages: int) -> None:
+    """A mask from a stage that never comes would be used in none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= stages:
+        raise RecipeError(f"{name} must be a stage's number", expected=f"a whole number from 1 to {stages}", found=value)
+
+
+def _require_rising_pair(value: object, name: str, *, such_as: str, at_least: float = 0.0, at_most: float = LARGEST) -> None:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise RecipeError(f"{name} must be two numbers", expected="[0.5, 2.0]", found=value)
+        raise RecipeError(f"{name} must be two numbers", expected=such_as, found=value)
     for each in value:
-        _require_number(each, name, at_least=0.0)
+        _require_number(each, name, at_least=at_least, at_most=at_most)
     if not value[0] < value[1]:
-        raise RecipeError(f"{name} must be two rising numbers", expected="[0.5, 2.0]", found=value)
-    return float(value[0]), float(value[1])
+        raise RecipeError(f"{name} must be two rising numbers", expected=such_as, found=value)
 
 
-def _require_number(value: object, name: str, *, at_least: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= at_least:
-        raise RecipeError(f"{name} must be a number", expected=f"at least {at_least:g}", found=value)
+def _require_number(value: object, name: str, *, at_least: float, at_most: float = LARGEST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not at_least <= value <= at_most:
+        expected = f"from {at_least:g} to {at_most:g}" if at_most < LARGEST else f"a finite one, at least {at_least:g}"
+        raise RecipeError(f"{name} must be a number", expected=expected, found=value)

@@ -1,6 +1,7 @@
 """Recipes: those that come with rt4d are sound; what is unknown, missing or out of place in one is refused."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -56,12 +57,49 @@ def test_a_recipe_is_called_by_the_path_of_its_folder(own):
         ('["bspline.txt"]', '["other.txt"]', "must be a file in the recipe's folder"),
         ('["bspline.txt"]', "[]", "at least one elastix parameter map"),
         ("margin_mm =", "margin_mm", "not TOML"),
+        ('name = "lung_focus"', "name = 5", "name must be words.*found 5"),
+        ('name = "lung_focus"', 'name = " "', "name must be words"),
+        ("clip_hu = [-1000, 250]", "clip_hu = 250", "clip_hu must be two numbers.*found 250"),
+        ("[-1000, 250]", '["a", "b"]', "clip_hu must be a number.*found a"),
+        ("[-1000, 250]", "[-inf, inf]", "clip_hu must be a number.*from -32768 to 32767, found -inf"),
+        ("[-1000, 250]", "[-1000, 0, 250]", "clip_hu must be two numbers"),
+        ('parameter_maps = ["bspline.txt"]', "parameter_maps = 5", "parameter_maps must be a list of files.*found 5"),
+        ('["bspline.txt"]', '"bspline.txt"', "parameter_maps must be a list of files"),
+        ("mask_mm = 15.0", "mask_mm = 15.0\nmask_from = 7", "mask_from must be a stage's number.*from 1 to 1, found 7"),
+        ("mask_mm = 15.0", "mask_mm = 15.0\nmask_from = 1.5", "mask_from must be a stage's number.*found 1.5"),
+        ("mask_mm = 15.0", "mask_mm = 15.0\nmask_from = true", "mask_from must be a stage's number.*found True"),
+        ("mask_mm = 15.0", "mask_mm = inf", "mask_mm must be a number.*finite"),
+        ("reach_mm = 30.0", "reach_mm = inf", "reach_mm must be a number.*finite.*found inf"),
+        ("reach_mm = 30.0", "reach_mm = nan", "reach_mm must be a number.*found nan"),
+        ("reach_mm = 30.0", f"reach_mm = 1{'0' * 400}", "reach_mm must be a number.*finite"),
+        ("bones_shift_mm = 8.0", "bones_shift_mm = inf", "bones_shift_mm must be a number.*finite.*found inf"),
+        ("jacobian_gtv = [0.5, 2.0]", "jacobian_gtv = [0.5, inf]", "jacobian_gtv must be a number.*finite"),
+        ("similarity = 0.8", "similarity = 80", "similarity must be a number.*from 0 to 1, found 80"),
+        ("similarity_gain = -0.02", "similarity_gain = 2", "similarity_gain must be a number.*from -1 to 1"),
+        ("duplicated_phase = 0.99999", "duplicated_phase = 2", "duplicated_phase must be a number.*from 0 to 1, found 2"),
+        ("jacobian_nonpositive_percent = 0.0", "jacobian_nonpositive_percent = 101", "jacobian_nonpositive_percent must be a number.*from 0 to 100"),
     ],
 )
 def test_a_wrong_recipe_is_refused(own, old, new, message):
     change(own, old, new)
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(RecipeError, match=message) as refused:
         read_recipe(own)
+    assert str(own) in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["limits = 3\n", "limits = [1, 2]\n"])
+def test_limits_that_are_no_table_are_refused(own, given):
+    path = own / "recipe.toml"
+    path.write_text(given + path.read_text(encoding="utf-8").partition("[limits]")[0], encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"limits must be a table.*recipe\.toml"):
+        read_recipe(own)
+
+
+def test_a_mask_may_begin_with_the_last_stage_and_not_after_it():
+    recipe = read_recipe("lung_large_deformation")
+    assert replace(recipe, mask_from=2).mask_from == 2
+    with pytest.raises(RecipeError, match=r"mask_from.*from 1 to 2, found 3"):
+        replace(recipe, mask_from=3)
 
 
 def test_an_unknown_name_is_answered_with_those_there_are(tmp_path):
