@@ -3,6 +3,7 @@
 Every element of the source is written as the bytes that were read; only what follows is new: the items of the added ROIs at the end of
 their sequences; the references to the CT where the source lacks them; the UIDs of the object and of its series; dates; approval, which was
 not given to what was added; the source as predecessor; rt4d as contributing equipment. The manufacturer stays, as the ROIs there are its own.
+So does the encoding; a new contour that it could only hold as bytes of unknown kind (VR UN) is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
 from rt4d import __version__
 from rt4d.dicom.object_file import code, item, refusing, require_patient, text
@@ -29,6 +30,8 @@ _SEQUENCES = ("StructureSetROISequence", "ROIContourSequence", "RTROIObservation
 _NUMBERS = ("ROINumber", "ReferencedROINumber", "ReferencedROINumber")
 _OF_THE_OLD_WHOLE = ("ReviewDate", "ReviewTime", "ReviewerName", "DigitalSignaturesSequence", "MACParametersSequence")
 """Who approved and signed the structure set did so without the ROIs that are added."""
+LONGEST_EXPLICIT = 0xFFFF
+"""Bytes of a contour's points (DS) where the encoding writes out value representations: its lengths have 16 bits (PS3.5 7.1.2)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,7 +76,7 @@ def open_to_add(path: str | Path, *, on: CtImage) -> Existing:
 
 
 def added_to(existing: Existing, rois: Sequence[Roi], *, on: CtImage, smooth: bool) -> FileDataset:
-    """The dataset of `existing` with the ROIs added, as a new object. Raises ContourError where a name is already there."""
+    """The dataset of `existing` with the ROIs added, as a new object. Raises ContourError where a name is already there or a contour too long."""
     _require_new_names(existing, rois)
     dataset = existing.dataset
     _become_a_new_object(dataset)
@@ -81,6 +84,7 @@ def added_to(existing: Existing, rois: Sequence[Roi], *, on: CtImage, smooth: bo
         _reference(dataset, on)
     for n, roi in enumerate(rois, start=1):
         made = roi_items(roi, on, number=existing.last_roi + n, observation=existing.last_observation + n, smooth=smooth)
+        _require_short_contours(existing, roi, made[1])
         _set_characters(made[0], roi, existing.characters)
         for keyword, new in zip(_SEQUENCES, made, strict=True):
             _append(dataset, keyword, new)
@@ -96,6 +100,20 @@ def _require_new_names(existing: Existing, rois: Sequence[Roi]) -> None:
             expected="names other than " + ", ".join(existing.names),
             found=", ".join(clashes),
             do="Give the new ROI another name (dataclasses.replace(roi, name=…)); what is there is never replaced",
+        )
+
+
+def _require_short_contours(existing: Existing, roi: Roi, drawn: Dataset) -> None:
+    if existing.dataset.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian:
+        return
+    longest = max(len(contour.get_item("ContourData").value) for contour in drawn.ContourSequence)
+    if longest > LONGEST_EXPLICIT:
+        raise ContourError(
+            f"ROI {roi.name} has a contour that is too long for the encoding of the structure set (explicit VR)",
+            where=existing.where,
+            expected=f"at most {LONGEST_EXPLICIT} bytes",
+            found=f"{longest} bytes",
+            do="Write it into a structure set of its own, or convert the one that is there to Implicit VR Little Endian first",
         )
 
 

@@ -155,6 +155,26 @@ def test_contours_of_more_than_64_kib_keep_their_place_in_an_explicit_encoding(t
     assert np.array_equal(after["Body"].inside, read_rtstruct(existing, on=ct)["Body"].inside)
 
 
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_a_new_contour_of_more_than_64_kib_is_refused_where_the_encoding_cannot_hold_it(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
+    geometry = Geometry((200, 200, 2), (0.977, 0.977, 3.0), (-195.1234, -195.1234, 0.0), frame_of_reference=FRAME)
+    ct = ct_image(geometry)
+    gtv = Drawn("GTV", [polygon(geometry, box(1.5, 1.5, 5.5, 4.5), 0)])
+    dataset = structure_set(ct, gtv)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    existing = resaved(dataset, tmp_path / "there.dcm", syntax)
+    comb = np.zeros(geometry.shape, dtype=bool)
+    comb[1, ::4] = comb[1, :, 0] = comb[1, 1::4, ::2] = True
+    rois = [Roi("comb", Mask(comb, geometry))]
+    if syntax == ExplicitVRLittleEndian:
+        with pytest.raises(ContourError, match=r"ROI comb has a contour that is too long.*there\.dcm.*65535 bytes, found \d+ bytes.*of its own"):
+            write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=rois, into=existing)
+        assert not (tmp_path / "RS.dcm").exists()
+    else:
+        contours = read_rtstruct(write_rtstruct(tmp_path / "RS.dcm", on=ct, rois=rois, into=existing), on=ct)
+        assert np.array_equal(contours["comb"].inside, comb)
+
+
 @pytest.mark.parametrize(
     ("characters", "there", "name", "own"),
     [
