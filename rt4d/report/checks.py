@@ -27,6 +27,9 @@ CHECKS = {
 }
 """By the names in summary.json: what is measured, its unit, and on which side of the limit it passes."""
 
+DIGITS = {"duplicated_phase": 7}
+"""Significant digits of a figure and its limit, where three do not tell one from the other."""
+
 
 def check_title(name: str) -> str:
     """What a check measures, with its unit."""
@@ -46,14 +49,18 @@ def check_rows(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def limit_text(check: dict[str, Any]) -> str:
     """The limit of one check, with the side on which it passes."""
     side = CHECKS.get(check["name"], ("", "", ""))[2]
-    return "–" if check["limit"] is None else f"{side} {check['limit']:.3g}".strip().replace("± ", "±").replace("-", "−")
+    return "–" if check["limit"] is None else f"{side} {_number(check, check['limit'])}".strip().replace("± ", "±").replace("-", "−")
 
 
 def value_text(check: dict[str, Any]) -> str:
     """A figure as it is read beside others; what could not be measured is a dash, or the verdict where that is a failure."""
     if check["value"] is None:
         return "failed" if check["verdict"] == "fail" else "–"
-    return f"{check['value']:.3g}".replace("-", "−")
+    return _number(check, check["value"]).replace("-", "−")
+
+
+def _number(check: dict[str, Any], number: float) -> str:
+    return f"{number:.{DIGITS.get(check.get('name', ''), 3)}g}"
 
 
 def _row(name: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
