@@ -39,7 +39,7 @@ def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
     """How far the skeleton lies from where the reference phase has it, in mm, by phase that was registered or drawn.
 
     The upper and the lower half are looked for apart, and the larger shift counts: slices that stand further apart than they say, or a stack
-    that was put together from two positions, leave one of them beside its place.
+    that was put together from two positions, leave one of them beside its place. A half where a phase has no bones at all fails.
     """
     limit = motion.recipe.target_limits.bones_shift_mm
     labels = motion.looked_at
@@ -53,7 +53,7 @@ def bone_checks(motion: Motion, ct: FourDCT) -> Mapping[str, Check]:
     def check(label: str) -> Check:
         phase = _bones(ct[label].volume, by)
         shifts = [ct.geometry.matrix @ skeleton_shift_mm(reference, phase, part, coarse) for part in parts]
-        x, y, z = max(shifts, key=lambda shift: float(np.linalg.norm(shift)))
+        x, y, z = max(shifts, key=lambda shift: float(np.linalg.norm(shift)) if np.isfinite(shift).all() else np.inf)
         words = f"bones lie {{:.1f}} mm from where phase {motion.reference_label} has them (x {x:+.1f}, y {y:+.1f}, z {z:+.1f} mm)"
         return limited(label, NAME, float(np.linalg.norm((x, y, z))), limit, words)
 

@@ -57,6 +57,15 @@ def test_a_stack_put_together_from_two_couch_positions_is_told(breathing):
     assert checked(with_phase(breathing, hu)).verdict == "fail"
 
 
+@pytest.mark.parametrize("half", [slice(None, 44), slice(18, None)], ids=["lower", "upper"])
+def test_a_phase_without_bones_in_and_near_one_half_fails(breathing, half):
+    hu = breathing["00"].volume.hu.copy()
+    hu[half] = -1000
+    check = checked(with_phase(breathing, hu))
+    assert check.verdict == "fail"
+    assert np.isnan(check.value)
+
+
 def test_without_bones_nothing_is_said_of_the_couch(breathing):
     soft = FourDCT(tuple(replace(p, volume=Volume(np.minimum(p.volume.hu, 100), breathing.geometry)) for p in breathing), "50")
     check = checked(soft)
