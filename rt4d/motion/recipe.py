@@ -169,7 +169,7 @@ def read_recipe(name_or_folder: str | Path) -> Recipe:
         said = tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError("A recipe's folder has no recipe.toml", where=folder) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also of text that is not UTF-8, and of numbers too long to be read
         raise RecipeError("recipe.toml is not TOML", where=path, found=error) from error
     limits = said.get("limits", {})
     if not isinstance(limits, dict):

@@ -57,6 +57,7 @@ def test_a_recipe_is_called_by_the_path_of_its_folder(own):
         ('["bspline.txt"]', '["other.txt"]', "must be a file in the recipe's folder"),
         ('["bspline.txt"]', "[]", "at least one elastix parameter map"),
         ("margin_mm =", "margin_mm", "not TOML"),
+        ("reach_mm = 30.0", f"reach_mm = 1{'0' * 5000}", "not TOML"),
         ('name = "lung_focus"', "name = 5", "name must be words.*found 5"),
         ('name = "lung_focus"', 'name = " "', "name must be words"),
         ("clip_hu = [-1000, 250]", "clip_hu = 250", "clip_hu must be two numbers.*found 250"),
