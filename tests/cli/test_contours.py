@@ -85,7 +85,7 @@ def test_file_names_hold_no_odd_characters_leave_no_folder_and_never_clash(run: 
         ("GTV_1.nii.gz", "GTV/1"),
         ("GTV_1_2.nii.gz", "GTV 1"),
         ("GTV_1_3.nii.gz", "GTV_1"),
-        (".._.._x.nii.gz", "../../x"),
+        ("___.._x.nii.gz", "../../x"),
         ("L_ng.nii.gz", "Lüng"),
         ("lung.nii.gz", "lung"),
         ("LUNG_2.nii.gz", "LUNG"),
