@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import reduce
@@ -26,12 +27,14 @@ from rt4d.phases import CtImage
 from rt4d.rois import Progress, Roi
 from rt4d.segmentation.files import to_dict
 from rt4d.segmented import SegmentedPhase
-from rt4d.target import projections
+from rt4d.target import ITV, projections
 from rt4d.volumes import Mask
 
 SUMMARY_SCHEMA = "rt4d.summary/1"
 RUN_SCHEMA = "rt4d.run/1"
 PROJECTIONS = {"average": ("Average of phases", "AVERAGE"), "MIP": ("MIP of phases", "MAX_IP"), "minimum": ("Minimum of phases", "MIN_IP")}
+OTHER_VOLUME = 0.05
+"""By so much an ITV may be larger or smaller on the planning CT's slices without a note."""
 
 _NAMING = {
     re.compile(r"(Left out of the phases: ).*\((\d+ slices), .*\)(, [a-z ]+\.)", re.DOTALL): r"\1\2\3",
@@ -42,9 +45,9 @@ _NAMING = {
 
 def deliver(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch, progress: Progress | None = None) -> dict[str, Any]:
     """Write everything into `folder` and return what stands in summary.json."""
-    summary = summarise(result)
     with watch.stage("write"):
-        _write_structures(result, folder)
+        written = _write_structures(result, folder)
+        summary = summarise(result, written=written)
         _write_masks(result, folder, progress=progress)
         _write_scene(result, folder / "slicer")
         _write_json(folder / "summary.json", summary)
@@ -58,9 +61,14 @@ def deliver(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch, pro
     return summary
 
 
-def summarise(result: ItvResult) -> dict[str, Any]:
-    """The contract of summary.json: targets with volumes, centroids, amplitude and checks; the checks of all once more in one list."""
+def summarise(result: ItvResult, *, written: Sequence[ITV] = ()) -> dict[str, Any]:
+    """The contract of summary.json: targets with volumes, centroids, amplitude and checks; the checks of all once more in one list.
+
+    written: the targets as they are on the planning CT's slices, where there is one.
+    """
     targets = [_summarise_target(target) for target in result.targets]
+    for target, itv in zip(targets, written, strict=False):
+        target["planning_volume_cm3"] = _rounded(itv.volume_cm3)
     return {
         "schema": SUMMARY_SCHEMA,
         "reference": result.ct.reference_label,
@@ -69,8 +77,18 @@ def summarise(result: ItvResult) -> dict[str, Any]:
         "targets": targets,
         "checks": [{"target": target["name"]} | check for target in targets for check in target["checks"]],
         "segmentation": None if result.segmentation is None else to_dict(result.segmentation, on="reference", reference=result.ct.reference_label),
-        "notes": [_without_names(note, result) for note in result.notes],
+        "notes": [_without_names(note, result) for note in [*result.notes, *_other_volumes(targets)]],
     }
+
+
+def _other_volumes(targets: Sequence[dict[str, Any]]) -> list[str]:
+    """What the planning system will show otherwise than the report: volumes that the planning CT's slices change."""
+    notes = []
+    for target in targets:
+        here, there = target["volume_cm3"]["ITV"], target.get("planning_volume_cm3", {}).get("ITV")
+        if there is not None and abs(there - here) > OTHER_VOLUME * here:
+            notes.append(f"{target['name']} has {there:.2f} cm³ on the slices of the planning CT, {here:.2f} cm³ on those of the 4D-CT")
+    return notes
 
 
 def _without_names(note: str, result: ItvResult) -> str:
@@ -154,8 +172,8 @@ def run_record(result: ItvResult, folder: Path, *, watch: provenance.Stopwatch) 
     }
 
 
-def _write_structures(result: ItvResult, folder: Path) -> None:
-    """One structure set with every target's phase GTVs, ITV and PTV, on the reference phase or the planning CT."""
+def _write_structures(result: ItvResult, folder: Path) -> list[ITV]:
+    """One structure set with every target's phase GTVs, ITV and PTV, on the reference phase or the planning CT; the targets as they are there."""
     on: CtImage = result.planning or result.ct.reference
     targets = [target.itv for target in result.targets]
     if result.planning is not None:
@@ -164,6 +182,7 @@ def _write_structures(result: ItvResult, folder: Path) -> None:
     if lost := [roi.name for roi in rois if roi.mask.is_empty]:
         raise ContourError("A volume is too small for the planning CT's slices", found=", ".join(lost), do="Plan on a CT with thinner slices")
     write_rtstruct(folder / "rtstruct.dcm", on=on, rois=rois, label="rt4d ITV", names=result.request.names)
+    return targets if result.planning is not None else []
 
 
 def _write_scene(result: ItvResult, folder: Path) -> None:

@@ -96,12 +96,16 @@ class ITV:
         return replace(self, verified=verified)
 
     def on(self, geometry: Geometry) -> ITV:
-        """The same target on another grid of the same frame of reference (a planning CT), resampled at sub-voxel accuracy."""
+        """The same target on another grid of the same frame of reference (a planning CT), resampled at sub-voxel accuracy.
+
+        Every piece keeps its volume, also between thick slices; each phase's GTV lies within the ITV, and that within the PTV.
+        """
         from rt4d.resampling import resample_mask
 
-        masks = {label: resample_mask(mask, geometry) for label, mask in self.phases.items()}
-        ptv = resample_mask(self.ptv, geometry) if self.ptv is not None else None
-        return replace(self, phases=masks, mask=resample_mask(self.mask, geometry), ptv=ptv)
+        masks = {label: resample_mask(mask, geometry, keep_volume=True) for label, mask in self.phases.items()}
+        whole = reduce(Mask.__or__, masks.values(), resample_mask(self.mask, geometry, keep_volume=True))
+        ptv = resample_mask(self.ptv, geometry, keep_volume=True) | whole if self.ptv is not None else None
+        return replace(self, phases=masks, mask=whole, ptv=ptv)
 
     def _named(self, kind: str) -> str:
         return f"{kind}{self.number or ''}"

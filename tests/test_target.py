@@ -168,3 +168,19 @@ def test_mip_threshold_does_not_apply_beside_the_chest_wall():
     check = mip_cross_check(lung_4dct(beside_hu=40), itv(cycle()))
     assert not check.applies
     assert "not lung" in check.why
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 2.5, 4.0])
+def test_on_a_planning_ct_of_thick_slices_every_piece_keeps_its_volume_and_lies_within_the_next(offset):
+    """A node of 5 mm beside a tumour: between slices of 5 mm it was lost, and the tumour shrank by a third."""
+    grid = Geometry((90, 60, 60), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), frame_of_reference="1.2")
+    thick = Geometry((90, 60, 22), (1.0, 1.0, 5.0), (0.0, 0.0, offset), frame_of_reference="1.2")
+    nodes, tumours = ({label: ball((x + dx, 30, 57.5), r, grid) for label, dx in (("00", 0), ("50", 2))} for x, r in ((70, 2.6), (30, 6)))
+    there = itv({label: nodes[label] | tumours[label] for label in nodes}, margin_mm=1).on(thick)
+    node = Mask(np.indices(thick.shape)[2] > 50, thick)
+    for label, mask in there.phases.items():
+        assert (mask & node).volume_cm3 == pytest.approx(nodes[label].volume_cm3, abs=1.01 * thick.voxel_volume_mm3 / 1000)
+        assert (mask - node).volume_cm3 == pytest.approx(tumours[label].volume_cm3, rel=0.02)
+        assert (mask - there.mask).is_empty
+    assert (there.mask - there.ptv).is_empty
+    assert there.mask.volume_cm3 == pytest.approx((nodes["00"] | nodes["50"] | tumours["00"] | tumours["50"]).volume_cm3, rel=0.12)

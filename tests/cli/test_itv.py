@@ -204,6 +204,8 @@ def test_the_structure_set_can_be_written_for_the_planning_ct(written, result, c
     whole = read_mask(result[0] / "itv.nii.gz")
     assert np.abs(np.subtract(drawn["ITV"].centroid_mm, whole.centroid_mm)).max() < 0.7
     assert drawn["ITV"].volume_cm3 == pytest.approx(whole.volume_cm3, rel=0.05)
+    (target,) = json.loads((tmp_path / "out" / "summary.json").read_text())["targets"]
+    assert target["planning_volume_cm3"]["ITV"] == pytest.approx(drawn["ITV"].volume_cm3, rel=1e-3)
     assert np.array_equal(read_mask(tmp_path / "out" / "itv.nii.gz").inside, whole.inside)
 
 
